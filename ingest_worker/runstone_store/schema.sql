@@ -1,0 +1,245 @@
+-- The read model: one generation of it, complete.
+--
+-- Everything here is made from the topics by runstone_ingest and can be thrown away and made again; nothing
+-- is ever written by anybody else. The statements name no schema: a generation is the schema in which they
+-- are run (search_path). Stable names for people are the views in schema "runstone" (views.sql).
+--
+-- Times are integer milliseconds UTC by the clock of the client that wrote the event, unless a column says
+-- otherwise. Run ids, session ids and model ids are 32 hexadecimal digits made by the clients.
+-- "immutable": written once with its row. "mutable": a later event may change it. Writer: the worker.
+
+-- Where ingest stands: one row a topic partition, the truth that Kafka's committed offsets only echo.
+CREATE TABLE ingest_partitions (
+    topic          text     NOT NULL,             -- immutable
+    partition      integer  NOT NULL,             -- immutable
+    next_offset    bigint   NOT NULL DEFAULT 0,   -- mutable: the first offset not applied; moves by compare-and-set
+    last_hash      bytea,                         -- mutable: SHA-256 (first 16 bytes) of the last applied record's key, value and headers
+    epoch          bigint   NOT NULL DEFAULT 0,   -- mutable: grows with each new owner; an older owner's writes find no row
+    owner          text,                          -- mutable: host:pid:uuid of the owning worker, for people
+    backend_pid    integer,                       -- mutable: the owner's Postgres backend, which a new owner may terminate
+    backend_start  timestamptz,                   -- mutable: tells that backend from a later one with the same pid
+    records        bigint   NOT NULL DEFAULT 0,   -- mutable: Kafka records seen, dead letters and duplicates included
+    duplicates     bigint   NOT NULL DEFAULT 0,   -- mutable: Kafka records of which every event had been applied already
+    dead           bigint   NOT NULL DEFAULT 0,   -- mutable: Kafka records that became dead letters
+    updated_at     timestamptz NOT NULL DEFAULT now(),  -- mutable: the server's clock at the last commit
+    PRIMARY KEY (topic, partition),
+    CHECK (next_offset >= 0 AND epoch >= 0 AND records >= duplicates + dead)
+);
+
+-- What of a session's records in a stream has been applied. Absent seqs below high_seq are in "missing".
+CREATE TABLE marks (
+    stream      text     NOT NULL,                -- immutable: a run id, a model id, or 'catalog'
+    session     text     NOT NULL,                -- immutable
+    high_seq    bigint   NOT NULL,                -- mutable: the highest seq applied; -1 before the first
+    missing     int8multirange NOT NULL DEFAULT '{}',  -- mutable: seqs below high_seq that have not come
+    declared    jsonb    NOT NULL DEFAULT '[]',   -- mutable: [{"first_seq", "count", "kind", "reason"}] of ranges that will not come
+    ended       text,                             -- mutable: 'ended' or 'lost'; null while the session may write
+    end_reason  text,                             -- mutable: why, in words
+    clean       boolean,                          -- mutable: false where the session's machine found damage
+    PRIMARY KEY (stream, session),
+    CHECK (high_seq >= -1 AND ended IN ('ended', 'lost'))
+);
+
+-- Records that could not be applied, byte for byte.
+CREATE TABLE dead_letters (
+    topic      text    NOT NULL,                  -- immutable
+    partition  integer NOT NULL,                  -- immutable
+    "offset"   bigint  NOT NULL,                  -- immutable
+    reason     text    NOT NULL,                  -- immutable: for a person: what was found, what was expected
+    stream     text,                              -- immutable: as the headers or key say, where readable
+    session    text,                              -- immutable: likewise
+    first_seq  bigint,                            -- immutable: likewise
+    n          bigint,                            -- immutable: likewise
+    key        bytea,                             -- immutable: the record's key
+    value      bytea,                             -- immutable: the record's value
+    headers    jsonb   NOT NULL DEFAULT '[]',     -- immutable: [[name, base64 of the value], …]
+    at         timestamptz NOT NULL DEFAULT now(),-- immutable: the server's clock
+    PRIMARY KEY (topic, partition, "offset")
+);
+
+-- The installation this ledger belongs to: one row, from the first record of the catalog.
+CREATE TABLE installation (
+    only             boolean PRIMARY KEY DEFAULT true CHECK (only),
+    installation_id  text    NOT NULL,            -- immutable
+    partitions       integer NOT NULL,            -- immutable: of the events topic at its creation; streams are hashed by it for ever
+    creation_time    bigint  NOT NULL,            -- immutable
+    CHECK (partitions > 0)
+);
+
+-- Experiments, from the catalog. A run may name one that is not here (yet): it is joined when reading.
+CREATE TABLE experiments (
+    experiment_id    bigint PRIMARY KEY,          -- immutable: a hash of the name it was created under
+    name             text   NOT NULL UNIQUE,      -- mutable: by a rename
+    created_as       text   NOT NULL,             -- immutable: the name it was created under; its id is the nth hash of it
+    lifecycle_stage  text   NOT NULL DEFAULT 'active',  -- mutable
+    creation_time    bigint NOT NULL,             -- immutable
+    last_update_time bigint NOT NULL,             -- mutable
+    CHECK (experiment_id >= 0 AND length(name) BETWEEN 1 AND 500),
+    CHECK (lifecycle_stage IN ('active', 'deleted'))
+);
+
+CREATE TABLE experiment_tags (
+    experiment_id  bigint NOT NULL,               -- immutable
+    key            text   NOT NULL,               -- immutable
+    value          text   NOT NULL,               -- mutable: the last one wins
+    PRIMARY KEY (experiment_id, key)
+);
+
+-- Runs. Any event of a run makes its row; run_started fills it, so everything but the id may be unknown.
+CREATE TABLE runs (
+    run_id           text   PRIMARY KEY,          -- immutable
+    experiment_id    bigint,                      -- immutable after the first run_started
+    experiment_name  text,                        -- immutable after the first run_started: the name the client knew
+    name             text,                        -- mutable: run_started of a new attempt, run_renamed
+    status           text   NOT NULL DEFAULT 'RUNNING',  -- mutable: see docs/read-model.md
+    status_reason    text,                        -- mutable: why it is FAILED or KILLED
+    lifecycle_stage  text   NOT NULL DEFAULT 'active',   -- mutable
+    start_time       bigint,                      -- immutable after the first run_started
+    end_time         bigint,                      -- mutable: null while an attempt is open
+    user_name        text,                        -- mutable: of the latest attempt
+    parent_run_id    text,                        -- immutable after the first run_started
+    context          jsonb  NOT NULL DEFAULT '{}',-- mutable: host, rank, source, git_commit, …; merged over the attempts
+    attempt          integer NOT NULL DEFAULT 0,  -- mutable: how many run_started there were
+    owner_session    text,                        -- mutable: the session of the latest run_started, whose death ends the run
+    ended_by         text,                        -- mutable: 'run_ended' (explicit), 'session_ended', 'session_lost'; null while running
+    topic_partition  integer NOT NULL,            -- immutable: the partition of runstone.events that holds the run
+    last_offset      bigint NOT NULL,             -- mutable: offset of the last record applied to this run
+    CHECK (status IN ('SCHEDULED', 'RUNNING', 'FINISHED', 'FAILED', 'KILLED')),
+    CHECK (lifecycle_stage IN ('active', 'deleted')),
+    CHECK (ended_by IN ('run_ended', 'session_ended', 'session_lost'))
+);
+CREATE INDEX runs_by_start ON runs (start_time DESC NULLS LAST, run_id);
+CREATE INDEX runs_by_experiment ON runs (experiment_id, start_time DESC NULLS LAST, run_id);
+CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+
+-- Params: the first value in topic order.
+CREATE TABLE params (
+    run_id  text   NOT NULL,                      -- immutable
+    key     text   NOT NULL,                      -- immutable
+    value   text   NOT NULL,                      -- immutable
+    time    bigint NOT NULL,                      -- immutable
+    PRIMARY KEY (run_id, key)
+);
+CREATE INDEX params_by_value ON params (key, left(value, 200), run_id);
+
+-- Values that contradict the first one; kept, shown, never applied.
+CREATE TABLE param_conflicts (
+    run_id   text   NOT NULL,                     -- immutable
+    key      text   NOT NULL,                     -- immutable
+    value    text   NOT NULL,                     -- immutable
+    session  text   NOT NULL,                     -- immutable: who said so first
+    time     bigint NOT NULL                      -- immutable
+);
+CREATE UNIQUE INDEX param_conflicts_key ON param_conflicts (run_id, key, md5(value));
+
+-- Tags: the last value in topic order.
+CREATE TABLE tags (
+    run_id  text   NOT NULL,                      -- immutable
+    key     text   NOT NULL,                      -- immutable
+    value   text   NOT NULL,                      -- mutable
+    time    bigint NOT NULL,                      -- mutable
+    PRIMARY KEY (run_id, key)
+);
+CREATE INDEX tags_by_value ON tags (key, left(value, 200), run_id);
+
+-- Metric points in chunks: the points of one series that one transaction brought, in topic order.
+-- The empty string stands for "no model", "no dataset". The multiset of a series is all its chunks.
+CREATE TABLE metric_chunks (
+    run_id          text     NOT NULL,            -- immutable
+    key             text     NOT NULL,            -- immutable
+    model_id        text     NOT NULL,            -- immutable
+    dataset_name    text     NOT NULL,            -- immutable
+    dataset_digest  text     NOT NULL,            -- immutable
+    first_offset    bigint   NOT NULL,            -- immutable: offset of the record of its first point; chunks sort by it
+    steps           bigint[] NOT NULL,            -- immutable, as are the next two; equal lengths, topic order
+    times           bigint[] NOT NULL,
+    vals            float8[] NOT NULL,            -- NaN and infinities as such
+    CHECK (cardinality(steps) > 0 AND cardinality(steps) = cardinality(times) AND cardinality(steps) = cardinality(vals))
+);
+CREATE INDEX metric_chunks_by_series ON metric_chunks (run_id, key, first_offset);
+
+-- The latest value of each series: maximal by (step, time, value), NaN lowest. Unindexed but for its key,
+-- so that its updates stay within their page (HOT) at any rate.
+CREATE TABLE latest_metrics (
+    run_id          text   NOT NULL,              -- immutable
+    key             text   NOT NULL,              -- immutable
+    model_id        text   NOT NULL,              -- immutable
+    dataset_name    text   NOT NULL,              -- immutable
+    dataset_digest  text   NOT NULL,              -- immutable
+    step            bigint NOT NULL,              -- mutable, as are the next three
+    time            bigint NOT NULL,
+    value           float8 NOT NULL,
+    points          bigint NOT NULL,              -- how many points the series has
+    PRIMARY KEY (run_id, key, model_id, dataset_name, dataset_digest),
+    CHECK (points > 0)
+) WITH (fillfactor = 50);
+
+-- A copy of latest_metrics that can be searched and sorted by value (per run and key the latest over all
+-- models and datasets); refreshed when a run ends and every few seconds. Readers take the live value of
+-- running runs from latest_metrics.
+CREATE TABLE ranked_metrics (
+    run_id  text   NOT NULL,                      -- immutable
+    key     text   NOT NULL,                      -- immutable
+    value   float8 NOT NULL,                      -- mutable
+    PRIMARY KEY (run_id, key)
+);
+CREATE INDEX ranked_metrics_by_value ON ranked_metrics (key, value, run_id);
+
+-- Artifact pointers: the last one of each path.
+CREATE TABLE artifacts (
+    run_id      text   NOT NULL,                  -- immutable
+    path        text   NOT NULL,                  -- immutable: relative, with forward slashes
+    uri         text   NOT NULL,                  -- mutable: where the file lies
+    size        bigint NOT NULL,                  -- mutable: bytes
+    sha256      text   NOT NULL,                  -- mutable: 64 hexadecimal digits
+    media_type  text   NOT NULL,                  -- mutable
+    time        bigint NOT NULL,                  -- mutable
+    PRIMARY KEY (run_id, path),
+    CHECK (size >= 0)
+);
+
+-- Datasets and models a run read, models it wrote.
+CREATE TABLE dataset_inputs (
+    run_id       text   NOT NULL,                 -- immutable
+    name         text   NOT NULL,                 -- immutable
+    digest       text   NOT NULL,                 -- immutable
+    source_type  text   NOT NULL,                 -- mutable, as are the others: the last event wins
+    source       text   NOT NULL,
+    schema       text   NOT NULL,
+    profile      text   NOT NULL,
+    tags         jsonb  NOT NULL,
+    time         bigint NOT NULL,
+    PRIMARY KEY (run_id, name, digest)
+);
+CREATE TABLE model_inputs (
+    run_id    text   NOT NULL,                    -- immutable
+    model_id  text   NOT NULL,                    -- immutable
+    time      bigint NOT NULL,                    -- immutable
+    PRIMARY KEY (run_id, model_id)
+);
+CREATE TABLE model_outputs (
+    run_id    text   NOT NULL,                    -- immutable
+    model_id  text   NOT NULL,                    -- immutable
+    step      bigint NOT NULL,                    -- immutable
+    time      bigint NOT NULL,                    -- immutable
+    PRIMARY KEY (run_id, model_id, step)
+);
+
+-- Logged models. Their stream is their source run, or themselves.
+CREATE TABLE logged_models (
+    model_id         text   NOT NULL,             -- immutable
+    stream           text   NOT NULL,             -- immutable: the stream that writes this row
+    experiment_id    bigint,                      -- immutable after model_created
+    name             text,                        -- immutable after model_created
+    model_type       text   NOT NULL DEFAULT '',  -- immutable after model_created
+    source_run_id    text   NOT NULL DEFAULT '',  -- immutable after model_created
+    status           text   NOT NULL DEFAULT 'PENDING',  -- mutable
+    lifecycle_stage  text   NOT NULL DEFAULT 'active',   -- mutable
+    params           jsonb  NOT NULL DEFAULT '{}',-- mutable: the first value of a key wins
+    tags             jsonb  NOT NULL DEFAULT '{}',-- mutable
+    creation_time    bigint,                      -- immutable after model_created
+    last_update_time bigint,                      -- mutable
+    PRIMARY KEY (stream, model_id),
+    CHECK (status IN ('PENDING', 'READY', 'FAILED')),
+    CHECK (lifecycle_stage IN ('active', 'deleted'))
+);

@@ -1,0 +1,1 @@
+"""Runstone's client."""

@@ -1,0 +1,493 @@
+"""Every event there is, and what its fields mean.
+
+An event is a frozen dataclass; on the wire it is a JSON object whose ``type`` is the class's ``TYPE`` and
+whose other members are the fields that differ from their default. Unknown members are ignored, an unknown
+``type`` is an error: a reader may skip what it does not need, never what it does not understand.
+
+Times are integer milliseconds UTC by the clock of the writer. Ids are 32 hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple
+
+from runstone.events import limits
+from runstone.exceptions import MalformedEnvelopeError
+
+Key = str
+Text = str
+Status = str
+Time = int
+Step = int
+Count = int
+ExperimentId = int
+Json = Mapping[str, Any]
+Tags = Mapping[str, str]
+
+STATUSES: Final = ("SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED")
+
+
+class SeriesKey(NamedTuple):
+    """What a metric point belongs to: its key and, where it was measured for one, a model or dataset."""
+
+    key: str
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins, or a new attempt of it: the session that publishes this one owns the run's end."""
+
+    TYPE: ClassVar = "run_started"
+    experiment_id: ExperimentId
+    experiment_name: Text
+    name: Text
+    time: Time
+    user: Text = ""
+    parent_run_id: Text = ""
+    context: Json = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunJoined:
+    """Another session (a rank, a worker) writes to the run without owning its end."""
+
+    TYPE: ClassVar = "run_joined"
+    time: Time
+    context: Json = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Facts that were too slow to gather when the run started (git, packages); merged into its context."""
+
+    TYPE: ClassVar = "run_context"
+    context: Json
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run's owner ends it; ``status`` is FINISHED, FAILED or KILLED, or another explicit one."""
+
+    TYPE: ClassVar = "run_ended"
+    status: Status
+    time: Time
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRenamed:
+    TYPE: ClassVar = "run_renamed"
+    name: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class RunDeleted:
+    """A flag, not a removal: everything stays readable and ``run_restored`` lifts it."""
+
+    TYPE: ClassVar = "run_deleted"
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class RunRestored:
+    TYPE: ClassVar = "run_restored"
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """The first value of a key in topic order wins; another one is kept as a visible conflict."""
+
+    TYPE: ClassVar = "param"
+    key: Key
+    value: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The last value of a key in topic order wins."""
+
+    TYPE: ClassVar = "tag"
+    key: Key
+    value: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class TagDeleted:
+    TYPE: ClassVar = "tag_deleted"
+    key: Key
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset the run read. ``tags`` hold MLflow's context (training, validation) among others."""
+
+    TYPE: ClassVar = "dataset_input"
+    name: Text
+    digest: Text
+    time: Time
+    source_type: Text = ""
+    source: Text = ""
+    schema: Text = ""
+    profile: Text = ""
+    tags: Tags = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    TYPE: ClassVar = "model_input"
+    model_id: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    TYPE: ClassVar = "model_output"
+    model_id: Text
+    step: Step
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A pointer: published only after the file is in the store. The last pointer of a path wins."""
+
+    TYPE: ClassVar = "artifact"
+    path: Text
+    uri: Text
+    size: Count
+    sha256: Text
+    media_type: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCreated:
+    """A logged model; its stream is its source run, or its own id where it has none."""
+
+    TYPE: ClassVar = "model_created"
+    model_id: Text
+    experiment_id: ExperimentId
+    name: Text
+    time: Time
+    model_type: Text = ""
+    source_run_id: Text = ""
+    params: Tags = dataclasses.field(default_factory=dict)
+    tags: Tags = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinalized:
+    """``status`` is READY or FAILED."""
+
+    TYPE: ClassVar = "model_finalized"
+    model_id: Text
+    status: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParams:
+    TYPE: ClassVar = "model_params"
+    model_id: Text
+    params: Tags
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTags:
+    TYPE: ClassVar = "model_tags"
+    model_id: Text
+    tags: Tags
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTagDeleted:
+    TYPE: ClassVar = "model_tag_deleted"
+    model_id: Text
+    key: Key
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDeleted:
+    TYPE: ClassVar = "model_deleted"
+    model_id: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A process that wrote to this run is gone; published by its machine's sender, under its own session.
+
+    ``status`` is what becomes of a run that this session owned and did not end itself. ``clean`` says that
+    everything the session appended was still readable.
+    """
+
+    TYPE: ClassVar = "session_ended"
+    session: Text
+    status: Status
+    time: Time
+    reason: Text = ""
+    clean: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLost:
+    """Nothing was heard of a session for a time; any later event of that session revokes it."""
+
+    TYPE: ClassVar = "session_lost"
+    session: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDeclared:
+    """Records of ``session`` in this stream that will never arrive, and why.
+
+    ``kind``: ``dropped`` (the spool was full), ``void`` (given up), ``rejected`` (the broker refused them),
+    ``damaged`` (unreadable in the spool). The range is ``count`` records from ``first_seq``.
+    """
+
+    TYPE: ClassVar = "range_declared"
+    session: Text
+    first_seq: Count
+    count: Count
+    kind: Text
+    time: Time
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationCreated:
+    """Catalog. The first record of an installation, written when its topics are made; the first one counts.
+
+    It carries what publishers must agree on for ever: the number of partitions of ``runstone.events`` at
+    its creation. It lies in the ledger, so a read model that was lost is rebuilt with it.
+    """
+
+    TYPE: ClassVar = "installation_created"
+    installation_id: Text
+    partitions: Count
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentCreated:
+    """Catalog. Creating a name that exists changes nothing: clients announce theirs without asking."""
+
+    TYPE: ClassVar = "experiment_created"
+    name: Text
+    time: Time
+    tags: Tags = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRenamed:
+    TYPE: ClassVar = "experiment_renamed"
+    experiment_id: ExperimentId
+    name: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentDeleted:
+    TYPE: ClassVar = "experiment_deleted"
+    experiment_id: ExperimentId
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRestored:
+    TYPE: ClassVar = "experiment_restored"
+    experiment_id: ExperimentId
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentTag:
+    TYPE: ClassVar = "experiment_tag"
+    experiment_id: ExperimentId
+    key: Key
+    value: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentTagDeleted:
+    TYPE: ClassVar = "experiment_tag_deleted"
+    experiment_id: ExperimentId
+    key: Key
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Many points of one key in one record, as parallel columns of equal length (steps, times, values)."""
+
+    TYPE: ClassVar = "series"
+    key: SeriesKey
+    steps: array[int]
+    times: array[int]
+    values: array[float]
+
+
+RunEvent = (
+    RunStarted | RunJoined | RunContext | RunEnded | RunRenamed | RunDeleted | RunRestored
+    | Param | Tag | TagDeleted | DatasetInput | ModelInput | ModelOutput | Artifact
+    | ModelCreated | ModelFinalized | ModelParams | ModelTags | ModelTagDeleted | ModelDeleted
+    | SessionEnded | SessionLost | RangeDeclared | Series
+)  # fmt: skip
+CatalogEvent = (
+    InstallationCreated
+    | ExperimentCreated | ExperimentRenamed | ExperimentDeleted | ExperimentRestored
+    | ExperimentTag | ExperimentTagDeleted
+)  # fmt: skip
+Event = RunEvent | CatalogEvent
+
+
+def _wrong(what: str, found: object) -> MalformedEnvelopeError:
+    return MalformedEnvelopeError(f"expected {what}, found {str(found)[:80]!r}")
+
+
+def check_text(value: object) -> None:
+    if type(value) is not str:
+        raise _wrong("a text", value)
+    if "\0" in value:
+        raise _wrong("a text without NUL characters, which Postgres cannot hold", value)
+
+
+def check_key(value: object) -> None:
+    """A key: 1 to 250 characters, none of them a control character."""
+    check_text(value)
+    assert isinstance(value, str)
+    if not 1 <= len(value) <= limits.KEY_MAX or not (value.isprintable() or _without_controls(value)):
+        raise _wrong(f"a key of 1 to {limits.KEY_MAX} characters without control characters", value)
+
+
+def _without_controls(value: str) -> bool:
+    return not any(c < " " or "\x7f" <= c <= "\x9f" for c in value)
+
+
+def _integer(low: int, high: int, what: str) -> Callable[[object], None]:
+    def check(value: object) -> None:
+        if type(value) is not int or not low <= value <= high:
+            raise _wrong(what, value)
+
+    return check
+
+
+def _check_status(value: object) -> None:
+    if value not in STATUSES:
+        raise _wrong(f"a status ({', '.join(STATUSES)})", value)
+
+
+def _check_texts(value: object) -> None:
+    if type(value) is not dict:
+        raise _wrong("an object of texts", value)
+    for key, text in value.items():
+        check_key(key)
+        check_text(text)
+
+
+def _check_json(value: object, depth: int = 0) -> None:
+    if depth == 0 and type(value) is not dict:
+        raise _wrong("an object", value)
+    if depth > 16:
+        raise _wrong("an object nested at most 16 deep", "deeper nesting")
+    if type(value) is str:
+        check_text(value)
+    elif type(value) is dict:
+        for key, member in value.items():
+            check_text(key)
+            _check_json(member, depth + 1)
+    elif type(value) is list:
+        for member in value:
+            _check_json(member, depth + 1)
+
+
+def _check_bool(value: object) -> None:
+    if type(value) is not bool:
+        raise _wrong("true or false", value)
+
+
+_CHECKS: Final[dict[str, Callable[[object], None]]] = {
+    "Key": check_key,
+    "Text": check_text,
+    "Status": _check_status,
+    "Time": _integer(0, limits.TIME_MAX, "a time in ms between 1970 and 9999"),
+    "Step": _integer(limits.STEP_MIN, limits.STEP_MAX, "a 64-bit step"),
+    "Count": _integer(0, limits.STEP_MAX, "a count"),
+    "ExperimentId": _integer(0, limits.EXPERIMENT_ID_MAX, "an experiment id below 2**53"),
+    "Json": _check_json,
+    "Tags": _check_texts,
+    "bool": _check_bool,
+}
+
+
+class _Shape(NamedTuple):
+    make: Callable[..., Event]
+    fields: tuple[tuple[str, Callable[[object], None], bool], ...]  # name, check, required
+
+
+def _shape(cls: Any) -> _Shape:
+    fields = dataclasses.fields(cls)
+    missing = dataclasses.MISSING
+    return _Shape(
+        cls,
+        tuple(
+            (f.name, _CHECKS[str(f.type)], f.default is missing and f.default_factory is missing)
+            for f in fields
+        ),
+    )
+
+
+_SHAPES: Final = {
+    cls.TYPE: _shape(cls) for cls in (*RunEvent.__args__, *CatalogEvent.__args__) if cls is not Series
+}
+
+
+def from_json(found: Mapping[str, Any]) -> Event:
+    """The event in a decoded JSON object. Raises `MalformedEnvelopeError` naming the member that is wrong."""
+    shape = _SHAPES.get(found.get("type", ""))
+    if shape is None:
+        raise _wrong(f"an event type ({', '.join(_SHAPES)})", found.get("type"))
+    values: dict[str, Any] = {}
+    for name, check, required in shape.fields:
+        if name in found:
+            try:
+                check(found[name])
+            except MalformedEnvelopeError as wrong:
+                raise MalformedEnvelopeError(f"{found['type']}.{name}: {wrong}") from None
+            values[name] = found[name]
+        elif required:
+            raise MalformedEnvelopeError(f"{found['type']}.{name} is missing")
+    return shape.make(**values)
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """The JSON object of any event but a `Series`: its type and the fields that differ from their default."""
+    shape = _SHAPES[event.TYPE]
+    found: dict[str, Any] = {"type": event.TYPE}
+    for name, _check, required in shape.fields:
+        value = getattr(event, name)
+        if required or value != _default(type(event), name):
+            found[name] = value
+    return found
+
+
+def _default(cls: type[Event], name: str) -> object:
+    field = cls.__dataclass_fields__[name]
+    return {} if field.default is dataclasses.MISSING else field.default

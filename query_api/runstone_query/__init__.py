@@ -1,0 +1,1 @@
+"""The read API: runs, histories, comparisons and artifact pointers, from the read model, read-only."""
