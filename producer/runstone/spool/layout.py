@@ -1,0 +1,153 @@
+"""Where everything lies in the spool: the root, the folder of this machine and boot, sessions, segments.
+
+Paths only; the one thing done here is making the machine's folder, because whoever comes first makes it.
+``docs/spool.md`` says what each file is and who writes it.
+"""
+
+import hashlib
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Final
+
+from runstone.spool.segment import FORMAT
+
+SEGMENT_SUFFIX: Final = ".seg"
+CAUSE_SIZE: Final = 64
+ASLEEP_SIZE: Final = 8
+ACK: Final = struct.Struct("<IIQ")
+"""The ``ack`` file: CRC-32 of the rest, segment number, position in it."""
+
+
+class SessionFolder:
+    """The files of one session: one writing process and one destination."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.session = path.name
+        self.lock = path / "lock"
+        self.json = path / "session.json"
+        self.cause = path / "cause"
+        self.ack = path / "ack"
+        self.uploads = path / "uploads"
+        self.ended = path / "ended"
+
+    def segment(self, number: int) -> Path:
+        """The segment of that number, from 1."""
+        return self.path / f"{number:08d}{SEGMENT_SUFFIX}"
+
+    def segment_numbers(self) -> list[int]:
+        """The numbers of the segments that are there, ascending."""
+        return sorted(
+            int(found.stem)
+            for found in self.path.iterdir()
+            if found.suffix == SEGMENT_SUFFIX and found.stem.isdigit()
+        )
+
+    def upload_json(self, upload: str) -> Path:
+        """The order to upload an artifact; its presence says that the data is complete."""
+        return self.uploads / f"{upload}.json"
+
+    def upload_data(self, upload: str) -> Path:
+        """The content to upload."""
+        return self.uploads / f"{upload}.data"
+
+    def upload_done(self, upload: str) -> Path:
+        """Says under which session and seq the pointer of an upload was acknowledged."""
+        return self.uploads / f"{upload}.done"
+
+
+class MachineFolder:
+    """The part of a spool that belongs to one boot of one machine; its sender serves all sessions in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.format = path / "format"
+        self.sender_lock = path / "sender.lock"
+        self.sender_json = path / "sender.json"
+        self.sender_log = path / "sender.log"
+        self.wake = path / "wake"
+        self.asleep = path / "asleep"
+        self.destinations = path / "destinations"
+        self.sessions = path / "sessions"
+        self.rejected = path / "rejected"
+
+    def destination(self, uri: str) -> Path:
+        """What the sender knows about a tracking URI."""
+        return self.destinations / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.json"
+
+    def session(self, session: str) -> SessionFolder:
+        """The folder of a session by its id."""
+        return SessionFolder(self.sessions / session)
+
+    def make(self) -> None:
+        """Make the folder and what the first comer owes: ``format``, ``wake``, ``asleep``. Idempotent.
+
+        Raises:
+            OSError: it cannot be made here.
+            ValueError: it belongs to another format of the spool.
+        """
+        for folder in (self.sessions, self.destinations, self.rejected):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put(self.format, b"%d" % FORMAT)
+        found = self.format.read_text().strip()
+        if found != str(FORMAT):
+            raise ValueError(f"{self.path} is a spool of format {found}; this program knows {FORMAT}")
+        _put(self.asleep, bytes(ASLEEP_SIZE))
+        try:
+            os.mkfifo(self.wake, 0o600)
+        except FileExistsError:
+            if not stat.S_ISFIFO(self.wake.stat().st_mode):
+                raise
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Make a small file with its whole content, unless it is there."""
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    temporary.write_bytes(content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def spool_root() -> Path:
+    """``RUNSTONE_SPOOL``, else ``$XDG_STATE_HOME/runstone/spool``, else below ``~/.local/state``.
+
+    This is what ``python -m runstone.sender --spool`` is given: a sender finds its machine's folders in it.
+    """
+    if chosen := os.environ.get("RUNSTONE_SPOOL"):
+        return Path(chosen).absolute()
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    return base / "runstone" / "spool"
+
+
+def this_machine(root: Path) -> MachineFolder:
+    """The folder of this machine and this boot below a spool's root; it may not exist yet."""
+    return MachineFolder(root / f"{machine_id()}-{boot_id()}")
+
+
+def machine_id() -> str:
+    """What tells this machine from others: ``/etc/machine-id``, else its host name; without dashes."""
+    for source in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        if found := _first_line(source):
+            return found
+    return "".join(c if c.isalnum() else "_" for c in os.uname().nodename) or "unknown"
+
+
+def boot_id() -> str:
+    """What tells this boot from earlier ones; "0" where the system has no such id."""
+    return _first_line("/proc/sys/kernel/random/boot_id").replace("-", "") or "0"
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
