@@ -1,0 +1,45 @@
+"""Wires the gateway: which route is answered by what, and what starts and stops with the application.
+
+Everything runs in one asyncio loop; file writes of uploads run in threads. On stop the listening socket
+closes first, requests in flight get a few seconds, then the pool to the read API and the admin connection
+to Kafka are closed.
+"""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from runstone._version import __version__
+from runstone_gateway.artifacts import Artifacts
+from runstone_gateway.configuration import Configuration
+from runstone_gateway.connect import Connect
+from runstone_gateway.forwarding import Forwarding
+from runstone_gateway.installation import Installation
+from runstone_gateway.readiness import Readiness
+
+
+def application(configuration: Configuration) -> web.Application:
+    """The gateway as an aiohttp application."""
+    forwarding = Forwarding(configuration.api_url)
+    installation = Installation(configuration, forwarding)
+    readiness = Readiness(configuration, installation, forwarding)
+    app = web.Application(client_max_size=0)
+    app.router.add_get("/health", readiness.health)
+    app.router.add_get("/ready", readiness.ready)
+    app.router.add_get("/api/v1/connect", Connect(configuration, installation).get)
+    app.router.add_put("/api/v1/artifacts", Artifacts(configuration).put)
+    app.router.add_route("*", "/{path:.*}", forwarding.forward)
+    app.on_response_prepare.append(_name_the_server)
+
+    async def connections(_app: web.Application) -> AsyncIterator[None]:
+        await forwarding.start()
+        yield
+        await readiness.stop()
+        await forwarding.stop()
+
+    app.cleanup_ctx.append(connections)
+    return app
+
+
+async def _name_the_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = f"runstone/{__version__}"

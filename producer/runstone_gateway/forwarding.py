@@ -1,0 +1,78 @@
+"""Passes a request on to the read API and its answer back, body by body, nothing rewritten."""
+
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from runstone_gateway.problems import problem
+
+HOP_BY_HOP: Final = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+     "transfer-encoding", "upgrade", "host", "server", "date")
+)  # fmt: skip
+"""Headers that concern one connection (RFC 9110, 7.6.1), and those that this server sets itself."""
+
+BLOCK: Final = 256 * 1024
+"""Bytes passed on at once."""
+
+
+class Forwarding:
+    """Runs in the gateway's loop; one connection pool to the read API, made at start, closed at stop."""
+
+    def __init__(self, api_url: str) -> None:
+        self._api_url = api_url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60),
+        )
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get_json(self, path: str) -> tuple[int, dict[str, object]]:
+        """Status and JSON object of a GET of the gateway's own; raises aiohttp's errors where it fails."""
+        assert self._session is not None
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with self._session.get(self._api_url + path, timeout=timeout) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """The read API's answer to *request*, streamed; 503 where it does not answer."""
+        assert self._session is not None
+        # the path as it came: decoding and encoding again would turn %2F in a metric's key into a slash
+        target = URL(self._api_url + request.raw_path, encoded=True)
+        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP]
+        body = request.content if request.body_exists else None
+        try:
+            async with self._session.request(
+                request.method, target, headers=headers, data=body, allow_redirects=False
+            ) as answer:
+                return await _pass_back(request, answer)
+        except (TimeoutError, aiohttp.ClientConnectionError) as away:
+            if request.transport is None or request.transport.is_closing():
+                raise
+            return problem(
+                503,
+                "The read API does not answer",
+                f"{type(away).__name__} while asking the read API; what is logged is kept, reads work again "
+                "when it is back. Try again in a moment.",
+            )
+
+
+async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    for name, value in answer.headers.items():
+        if name.lower() not in HOP_BY_HOP:
+            response.headers.add(name, value)
+    await response.prepare(request)
+    async for block in answer.content.iter_chunked(BLOCK):
+        await response.write(block)
+    await response.write_eof()
+    return response
