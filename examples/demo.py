@@ -1,0 +1,111 @@
+"""``make demo``: the whole stack, two people's runs, and both side by side.
+
+Starts ``runstone up`` in a folder of its own, runs alice.py and bob.py against it, waits until both runs
+can be queried with their models, prints the comparison and keeps serving until Ctrl-C. With DEMO_EXIT=1
+it stops after the table with exit code 0. DEMO_PORT names another port than 5000.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PORT = os.environ.get("DEMO_PORT", "5000")
+ADDRESS = f"http://127.0.0.1:{PORT}"
+# as root, Postgres runs as a service user, which cannot look into everybody's folders
+DATA = Path("/var/lib/runstone/demo") if os.geteuid() == 0 else HERE.parent / ".demo"
+RUNSTONE = [sys.executable, "-m", "runstone.cli"]
+DEADLINE = 120
+"""Seconds for the stack to start (everything is downloaded by then), and for the runs to arrive."""
+
+
+def main() -> int:
+    started_ms = int(time.time() * 1000)
+    stack = subprocess.Popen([*RUNSTONE, "up", "--data", str(DATA), "--port", PORT], start_new_session=True)
+    try:
+        if not wait_until_ready(stack):
+            return stack.wait() or 1
+        environment = os.environ | {
+            "RUNSTONE_TRACKING_URI": ADDRESS,
+            "RUNSTONE_SPOOL": str(DATA / "spool"),
+        }
+        for script in ("alice.py", "bob.py"):
+            print(f"\n$ python examples/{script}", flush=True)
+            subprocess.run([sys.executable, HERE / script], env=environment, check=True)
+        runs = wait_until_queryable(started_ms)
+        print(f"\n$ runstone runs compare {' '.join(runs)}\n", flush=True)
+        subprocess.run([*RUNSTONE, "runs", "compare", *runs], env=environment, check=True)
+        if os.environ.get("DEMO_EXIT"):
+            return 0
+        print(f"\nThe API is at {ADDRESS}/api/v1 (described by {ADDRESS}/api/v1/openapi.json); for example:")
+        print(f"  curl -s {ADDRESS}/api/v1/runs/{runs[0]}")
+        print(f"Log to it from anywhere on this machine: RUNSTONE_TRACKING_URI={ADDRESS}")
+        print("Serving until Ctrl-C.", flush=True)
+        return stack.wait()
+    except KeyboardInterrupt:
+        print("\nStopping.", flush=True)
+        return 0
+    finally:
+        stop(stack)
+
+
+def wait_until_ready(stack: "subprocess.Popen[bytes]") -> bool:
+    """Whether the stack answers before it exits or the deadline passes."""
+    deadline = time.monotonic() + DEADLINE
+    while stack.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{ADDRESS}/ready", timeout=5):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def wait_until_queryable(started_ms: int) -> list[str]:
+    """The ids of the two runs, Alice's first, once both have ended and their models are in the store."""
+    deadline = time.monotonic() + DEADLINE
+    query = {"experiment_names": ["Churn Prediction"], "filter": f"start_time >= {started_ms}"}
+    while time.monotonic() < deadline:
+        runs = ask("POST", "/api/v1/runs/search", query)["runs"]
+        if len(runs) == 2 and all(r["status"] == "FINISHED" and has_model(r["run_id"]) for r in runs):
+            return [r["run_id"] for r in sorted(runs, key=lambda r: int(r["start_time"]))]
+        time.sleep(0.1)
+    sys.exit("demo: the two runs did not arrive; see 'runstone status' and the sender's log that it names")
+
+
+def has_model(run_id: str) -> bool:
+    """Whether a pointer to the run's model file is there."""
+    try:
+        return bool(ask("GET", f"/api/v1/runs/{run_id}/artifacts?path=model").get("artifacts"))
+    except urllib.error.HTTPError:
+        return False
+
+
+def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str, str]]]:
+    """The JSON that the API answers."""
+    request = urllib.request.Request(
+        ADDRESS + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: dict[str, list[dict[str, str]]] = json.load(answer)
+        return found
+
+
+def stop(stack: "subprocess.Popen[bytes]") -> None:
+    """End the stack in order; its parts end with it."""
+    if stack.poll() is None:
+        stack.send_signal(signal.SIGTERM)
+        with contextlib.suppress(KeyboardInterrupt):
+            stack.wait(60)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
