@@ -1,0 +1,59 @@
+"""Ports on this machine: chosen once, remembered, and chosen again only when somebody else has taken them.
+
+They are remembered because senders remember the brokers' addresses for when they are offline.
+"""
+
+import json
+import socket
+from pathlib import Path
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on *port* now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+class RememberedPorts:
+    """The ports of one installation, kept in a JSON file as ``{name: port}``."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+
+    def port(self, name: str, *, host: str = "127.0.0.1", preferred: int | None = None) -> int:
+        """The remembered port of *name* if it is free, else *preferred* if that is, else any free one."""
+        for port in (self._ports.get(name), preferred):
+            if port is not None and port not in self._others(name) and is_free(port, host):
+                return self._keep(name, port)
+        port = free_port(host)
+        while port in self._others(name):
+            port = free_port(host)
+        return self._keep(name, port)
+
+    def remembered(self, name: str) -> int | None:
+        """The port *name* had when it was last started."""
+        return self._ports.get(name)
+
+    def _others(self, name: str) -> set[int]:
+        return {port for other, port in self._ports.items() if other != name}
+
+    def _keep(self, name: str, port: int) -> int:
+        if self._ports.get(name) != port:
+            self._ports[name] = port
+            written = self._file.with_suffix(".new")
+            written.write_text(json.dumps(self._ports, indent=1))
+            written.replace(self._file)
+        return port
