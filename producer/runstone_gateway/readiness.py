@@ -6,9 +6,9 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 from aiokafka.admin import AIOKafkaAdminClient
-from runstone.sender.kafka_settings import kafka_settings
 
 from runstone.exceptions import ServerError
+from runstone.sender.kafka_settings import kafka_settings
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.installation import Installation

@@ -6,8 +6,6 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.contract.golden_envelopes import GOLDEN, RUN, SESSION
-from tests.contract.test_golden_files import exact
 
 from runstone.events import CATALOG, Envelope, PointTable, cut, decode, encode
 from runstone.events import types as e
@@ -15,6 +13,8 @@ from runstone.events.encoding import headers, pack
 from runstone.events.limits import TIME_MAX, check_ladder
 from runstone.events.types import SeriesKey
 from runstone.exceptions import MalformedEnvelopeError, UnknownVersionError
+from tests.contract.golden_envelopes import GOLDEN, RUN, SESSION
+from tests.contract.test_golden_files import exact
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=250)
