@@ -59,7 +59,7 @@ CREATE TABLE dead_letters (
 
 -- The installation this ledger belongs to: one row, from the first record of the catalog.
 CREATE TABLE installation (
-    only             boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single           boolean PRIMARY KEY DEFAULT true CHECK (single),
     installation_id  text    NOT NULL,            -- immutable
     partitions       integer NOT NULL,            -- immutable: of the events topic at its creation; streams are hashed by it for ever
     creation_time    bigint  NOT NULL,            -- immutable
@@ -69,7 +69,7 @@ CREATE TABLE installation (
 -- Experiments, from the catalog. A run may name one that is not here (yet): it is joined when reading.
 CREATE TABLE experiments (
     experiment_id    bigint PRIMARY KEY,          -- immutable: a hash of the name it was created under
-    name             text   NOT NULL UNIQUE,      -- mutable: by a rename
+    name             text   NOT NULL UNIQUE DEFERRABLE INITIALLY IMMEDIATE,  -- mutable: by a rename; checked after each statement, so that one may swap names
     created_as       text   NOT NULL,             -- immutable: the name it was created under; its id is the nth hash of it
     lifecycle_stage  text   NOT NULL DEFAULT 'active',  -- mutable
     creation_time    bigint NOT NULL,             -- immutable
@@ -77,6 +77,9 @@ CREATE TABLE experiments (
     CHECK (experiment_id >= 0 AND length(name) BETWEEN 1 AND 500),
     CHECK (lifecycle_stage IN ('active', 'deleted'))
 );
+-- The one that runs go to by default is there from the start; installation_created gives it its times.
+INSERT INTO experiments (experiment_id, name, created_as, creation_time, last_update_time)
+VALUES (0, 'Default', 'Default', 0, 0);
 
 CREATE TABLE experiment_tags (
     experiment_id  bigint NOT NULL,               -- immutable
@@ -107,7 +110,7 @@ CREATE TABLE runs (
     CHECK (status IN ('SCHEDULED', 'RUNNING', 'FINISHED', 'FAILED', 'KILLED')),
     CHECK (lifecycle_stage IN ('active', 'deleted')),
     CHECK (ended_by IN ('run_ended', 'session_ended', 'session_lost'))
-);
+) WITH (fillfactor = 80);  -- last_offset moves with every record, and stays within its page (HOT)
 CREATE INDEX runs_by_start ON runs (start_time DESC NULLS LAST, run_id);
 CREATE INDEX runs_by_experiment ON runs (experiment_id, start_time DESC NULLS LAST, run_id);
 CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;

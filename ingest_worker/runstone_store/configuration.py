@@ -1,0 +1,39 @@
+"""What the services are told by their environment. Read once, at a command's start, never in the middle."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from runstone.exceptions import InvalidInputError
+
+TOPIC_PREFIX: Final = "runstone"
+
+
+def _required(name: str, what: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise InvalidInputError(f"{name} is not set; expected {what}")
+    return value
+
+
+def postgres_dsn(environment: Mapping[str, str] = os.environ) -> str:
+    """Where the read model lies, for those who write it.
+
+    Raises:
+        InvalidInputError: it is not set.
+    """
+    return _required("RUNSTONE_POSTGRES_DSN", "postgresql://user@host:5432/database", environment)
+
+
+def bootstrap_servers(environment: Mapping[str, str] = os.environ) -> str:
+    """Where services reach Kafka: ``host:port``, several with commas.
+
+    Raises:
+        InvalidInputError: it is not set.
+    """
+    return _required("RUNSTONE_BOOTSTRAP_SERVERS", "host:port of a Kafka broker", environment)
+
+
+def topic_prefix(environment: Mapping[str, str] = os.environ) -> str:
+    """What the two topics' names begin with; installations that share a Kafka differ in it."""
+    return environment.get("RUNSTONE_TOPIC_PREFIX", "").strip() or TOPIC_PREFIX

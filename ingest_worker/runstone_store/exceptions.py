@@ -1,0 +1,15 @@
+"""What the store raises."""
+
+from runstone.exceptions import RunstoneError
+
+
+class StoreError(RunstoneError):
+    """Root of what is wrong with the read model's database as such."""
+
+
+class NotMigratedError(StoreError):
+    """The database holds no read model (yet)."""
+
+
+class MigrationError(StoreError):
+    """What is in the database is not what this version's migrations made or can continue."""

@@ -1,0 +1,82 @@
+"""Connections to the read model: one for a writer, a pool for readers.
+
+Both connect to Postgres itself or to a pooler in session mode. pgbouncer in transaction mode does not work:
+asyncpg prepares named statements, the worker sets its session up once and names its backend in
+``ingest_partitions``. ``jsonb`` arrives and leaves as Python values on every connection.
+"""
+
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+from runstone_store import named_sql, roles
+
+_ROLES: Final = named_sql.load(roles.__file__, "roles.sql")
+
+READ_TIMEOUT: Final = "30s"
+"""What a reader's statement may take; longer ones are a mistake and hold back vacuum."""
+
+LOCK_TIMEOUT: Final = "5s"
+"""What a writer waits for another's lock before it finds out who holds it."""
+
+IDLE_TIMEOUT: Final = "60s"
+"""How long a writer's transaction may lie idle; the worker has a whole batch in memory before it begins one."""
+
+
+async def _speak_json(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        encoder=lambda value: orjson.dumps(value).decode(),
+        decoder=orjson.loads,
+        schema="pg_catalog",
+        format="text",
+    )
+
+
+async def connect_writer(dsn: str, application: str) -> Any:
+    """An asyncpg connection for the one who writes, shown to people as *application*.
+
+    Its commits do not wait for the disk: rows, marks and offsets are lost together or not at all, and Kafka
+    delivers again what was lost.
+    """
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=10,
+        server_settings={
+            "application_name": application,
+            "synchronous_commit": "off",
+            "lock_timeout": LOCK_TIMEOUT,
+            "idle_in_transaction_session_timeout": IDLE_TIMEOUT,
+            "timezone": "UTC",
+        },
+    )
+    await _speak_json(connection)
+    return connection
+
+
+async def _become_reader(connection: Any) -> None:
+    await _speak_json(connection)
+    if await connection.fetchval(_ROLES["may_become_reader"]):
+        await connection.execute(_ROLES["become_reader"])
+
+
+async def open_readers(dsn: str, application: str, size: int = 8) -> Any:
+    """An asyncpg pool of up to *size* connections that can only read, shown to people as *application*.
+
+    Every connection is read-only by its settings; where the user of *dsn* may become ``runstone_reader``, by
+    its rights too.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        timeout=10,
+        init=_become_reader,
+        server_settings={
+            "application_name": application,
+            "default_transaction_read_only": "on",
+            "statement_timeout": READ_TIMEOUT,
+            "timezone": "UTC",
+        },
+    )
