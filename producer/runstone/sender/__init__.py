@@ -1,0 +1,13 @@
+"""The sender: the process that carries what lies in a machine's spool to Kafka and to the artifact store.
+
+One runs per machine, user and spool (``lease``), started by the first client that needs it as
+``python -m runstone.sender --spool DIR`` and gone again when there is nothing to do. One asyncio loop in one
+thread does everything but what may block (HTTP, copying, syncing), which a few worker threads do:
+
+``adoption`` finds the sessions, ``tail`` follows the segments of one, ``interleaving`` and ``packing`` turn
+records into envelopes, ``delivery`` moves them in bounded slabs, ``publisher`` sends them in order and keeps
+them until the broker has them, ``destinations`` knows whom to send to, ``uploads`` takes the artifacts,
+``liveness`` says which process is gone, ``syncing`` makes segments durable, ``waking`` sleeps.
+
+``publisher``, ``connect`` and ``kafka_settings`` know nothing of the spool; the gateway uses them too.
+"""

@@ -1,0 +1,304 @@
+"""Sends records to Kafka: in order, acknowledged by all replicas, and kept until they are.
+
+It takes ``(topic, partition, key, value, headers)`` and gives back the offset; what is in them is not its
+business. The sender and the gateway use it.
+
+Who runs where: everything on the caller's event loop. Each partition has a *lane*: a queue and one task,
+which packs the head of the queue into one batch, sends it, waits for the answer, and only then takes the
+batch out of the queue. So a lane has one batch outstanding, and nothing overtakes anything (concurrent
+``send()`` calls of aiokafka do). While a batch is on its way the next one gathers.
+
+::
+
+        ┌────────────── acknowledged: the futures get their offsets ◄─┐
+        ▼                                                             │
+      queue ──► batch ──► sent ──► waiting ─────────────────────────►─┤
+        ▲                                                             │
+        └── the batch stays at the head ◄── producer retired ◄── failed or overdue
+
+After any failure nothing later is sent in that lane: the producer is retired, a new one is made (a wedged
+idempotent producer does not heal) and the lanes send again from their oldest record. A batch of a retired
+producer may still arrive; receivers drop what they have by its seqs. ``start``, ``send`` and ``stop`` of
+aiokafka may hang, so each has a deadline; retiring goes on in a task of its own.
+
+What the broker refuses because of the record itself is taken out and its future fails with `RecordRefused`.
+That authorisation is missing says nothing about a record and can be repaired: it is retried like an outage.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
+)
+
+from runstone.exceptions import RunstoneError
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES: Final = 1 << 20
+"""A batch is closed at this size; a larger record travels alone."""
+
+START_DEADLINE: Final = 10.0
+SEND_DEADLINE: Final = 20.0
+STOP_DEADLINE: Final = 5.0
+"""Seconds. The second one leaves aiokafka time to follow a leader that moves to another broker."""
+
+TROUBLE_AFTER: Final = 2.0
+"""Seconds without an answer after which the trouble is reported."""
+
+BACKOFF_LEAST: Final = 0.1
+BACKOFF_MOST: Final = 2.0
+
+_REFUSALS: Final = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    CorruptRecordException,
+    InvalidTimestampError,
+    PolicyViolationError,
+)
+
+
+class RecordRefused(RunstoneError):
+    """The broker refuses this very record for good; the message says why."""
+
+
+class PublisherClosed(RunstoneError):
+    """The publisher was closed before the record was acknowledged."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+    offset: "asyncio.Future[int]"
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    topic: str
+    partition: int
+    queue: deque[_Pending] = field(default_factory=deque)
+    stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    alone: int = 0
+    """So many records at the head are sent one by one, to find the one that is refused."""
+    task: "asyncio.Task[None] | None" = None
+
+
+class Publisher:
+    """Publishes to one Kafka; made and used on one event loop, closed by `close`."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        security: Mapping[str, Any],
+        on_trouble: Callable[[str | None], None] = lambda _trouble: None,
+        client_id: str = "runstone-sender",
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            bootstrap_servers: comma-separated ``host:port``.
+            security: keyword arguments for aiokafka, see ``kafka_settings``.
+            on_trouble: called with a sentence when Kafka does not take records, with None when it does again.
+            client_id: what the broker's logs call this program.
+        """
+        self._servers = bootstrap_servers
+        self._security = dict(security)
+        self._on_trouble = on_trouble
+        self._client_id = client_id
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._making = asyncio.Lock()
+        self._failures = 0
+        self._trouble: str | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def submit(
+        self, topic: str, partition: int, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
+    ) -> "asyncio.Future[int]":
+        """Queue a record behind all others of its partition; the future gives its offset once acknowledged.
+
+        The future fails with `RecordRefused` or `PublisherClosed`, never for a passing fault.
+        """
+        if self._closed:
+            raise PublisherClosed("the publisher is closed; nothing more can be sent by it")
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+            lane = self._lanes[topic, partition] = _Lane(topic, partition)
+            lane.task = asyncio.create_task(self._run(lane), name=f"lane {topic}/{partition}")
+        offset: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        lane.queue.append(_Pending(key, value, headers, offset))
+        lane.stirred.set()
+        return offset
+
+    def retarget(self, bootstrap_servers: str) -> None:
+        """Use other addresses of the same Kafka from now on."""
+        if bootstrap_servers != self._servers:
+            self._servers = bootstrap_servers
+            self._retire(self._producer)
+
+    async def close(self) -> None:
+        """Stop at once: what is not acknowledged fails with `PublisherClosed`."""
+        self._closed = True
+        tasks = [lane.task for lane in self._lanes.values() if lane.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for lane in self._lanes.values():
+            for pending in lane.queue:
+                if not pending.offset.done():
+                    pending.offset.set_exception(PublisherClosed("the publisher was closed"))
+                    pending.offset.exception()
+            lane.queue.clear()
+        self._retire(self._producer)
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=STOP_DEADLINE)
+
+    async def _run(self, lane: _Lane) -> None:
+        while True:
+            if not lane.queue:
+                lane.stirred.clear()
+                await lane.stirred.wait()
+            producer: AIOKafkaProducer | None = None
+            try:
+                producer = await self._connected()
+                count, base = await self._send_head(lane, producer)
+            except _REFUSALS as refusal:
+                # The batch took sequence numbers that the broker has not seen: this producer is done for.
+                self._retire(producer)
+                self._refused(lane, refusal)
+            except Exception as fault:
+                # Whatever it is, the records are still at the head of the queue and are sent again.
+                self._retire(producer)
+                self._failed(lane, fault)
+                await asyncio.sleep(min(BACKOFF_MOST, BACKOFF_LEAST * 2 ** min(self._failures, 10)))
+            else:
+                lane.alone = max(0, lane.alone - count)
+                self._failures = 0
+                self._report(None)
+                for i in range(count):
+                    pending = lane.queue.popleft()
+                    if not pending.offset.done():
+                        pending.offset.set_result(base + i)
+
+    async def _send_head(self, lane: _Lane, producer: AIOKafkaProducer) -> tuple[int, int]:
+        """Send one batch from the head of the queue; how many records it held and the first one's offset."""
+        batch = producer.create_batch()
+        count = 0
+        for pending in lane.queue:
+            added = batch.append(
+                timestamp=None, key=pending.key, value=pending.value, headers=pending.headers
+            )
+            if added is None:
+                break
+            count += 1
+            if lane.alone:
+                break
+        batch.close()
+        async with asyncio.timeout(SEND_DEADLINE):
+            answer = await producer.send_batch(batch, lane.topic, partition=lane.partition)
+            answer.add_done_callback(_retrieved)
+            done, _ = await asyncio.wait({answer}, timeout=TROUBLE_AFTER)
+            if not done:
+                self._report(f"Kafka at {self._servers} has not answered for {TROUBLE_AFTER:.0f} s")
+            metadata = await answer
+        return count, metadata.offset
+
+    def _refused(self, lane: _Lane, refusal: KafkaError) -> None:
+        if len(lane.queue) > 1 and not lane.alone:
+            lane.alone = len(lane.queue)
+            return
+        lane.alone = max(0, lane.alone - 1)
+        pending = lane.queue.popleft()
+        why = f"the broker refuses a record of {len(pending.value)} bytes for good: {_sentence(refusal)}"
+        log.error("%s/%d: %s", lane.topic, lane.partition, why)
+        if not pending.offset.done():
+            pending.offset.set_exception(RecordRefused(why))
+
+    def _failed(self, lane: _Lane, fault: Exception) -> None:
+        self._failures += 1
+        if isinstance(fault, UnknownTopicOrPartitionError):
+            self._report(
+                f"Kafka at {self._servers} has no partition {lane.partition} of {lane.topic};"
+                " make the topics by 'runstone topic create'"
+            )
+        else:
+            self._report(f"Kafka at {self._servers} does not take records: {_sentence(fault)}")
+
+    def _report(self, trouble: str | None) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                log.warning("%s", trouble)
+            else:
+                log.info("Kafka at %s takes records again", self._servers)
+            self._on_trouble(trouble)
+
+    async def _connected(self) -> AIOKafkaProducer:
+        """The producer of all lanes, made anew where the last one was retired."""
+        async with self._making:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._servers,
+                    client_id=self._client_id,
+                    acks="all",
+                    enable_idempotence=True,
+                    max_batch_size=BATCH_BYTES,
+                    request_timeout_ms=10_000,
+                    **self._security,
+                )
+                try:
+                    async with asyncio.timeout(START_DEADLINE):
+                        await producer.start()
+                except BaseException:
+                    self._retire(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    def _retire(self, producer: AIOKafkaProducer | None) -> None:
+        """Give up a producer; its lanes get another one. What it has not sent yet it shall not send."""
+        if producer is None:
+            return
+        if producer is self._producer:
+            self._producer = None
+        task = asyncio.create_task(_stop(producer), name="retiring a producer")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop without flushing. aiokafka has no such call: its accumulator must be failed for that."""
+    producer._message_accumulator.fail_all(KafkaError("retired"))  # noqa: SLF001
+    try:
+        async with asyncio.timeout(STOP_DEADLINE):
+            await producer.client.close()
+            await producer.stop()
+    except Exception as wrong:
+        # It may hang or fail in any way with its broker gone; nobody waits for it any more.
+        log.info("a producer did not stop in order: %r", wrong)
+
+
+def _retrieved(answer: "asyncio.Future[Any]") -> None:
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _sentence(fault: BaseException) -> str:
+    if isinstance(fault, TimeoutError):
+        return "no answer in time"
+    return str(fault) or type(fault).__name__
