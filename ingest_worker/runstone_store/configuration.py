@@ -37,3 +37,13 @@ def bootstrap_servers(environment: Mapping[str, str] = os.environ) -> str:
 def topic_prefix(environment: Mapping[str, str] = os.environ) -> str:
     """What the two topics' names begin with; installations that share a Kafka differ in it."""
     return environment.get("RUNSTONE_TOPIC_PREFIX", "").strip() or TOPIC_PREFIX
+
+
+def events_topic(prefix: str) -> str:
+    """The topic that carries runs; a run's partition is ``identity.partition_of`` of its id."""
+    return f"{prefix}.events"
+
+
+def catalog_topic(prefix: str) -> str:
+    """The topic of one partition that carries everything with a unique name, and the installation itself."""
+    return f"{prefix}.catalog"

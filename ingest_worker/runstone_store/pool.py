@@ -21,7 +21,7 @@ LOCK_TIMEOUT: Final = "5s"
 """What a writer waits for another's lock before it finds out who holds it."""
 
 IDLE_TIMEOUT: Final = "60s"
-"""How long a writer's transaction may lie idle; the worker has a whole batch in memory before it begins one."""
+"""How long a writer's transaction may lie idle; the worker has a whole batch in memory before it begins."""
 
 
 async def _speak_json(connection: Any) -> None:
