@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import uuid
 from io import BufferedWriter
 from pathlib import Path
@@ -78,9 +79,9 @@ class Artifacts:
 def _place(request: web.Request) -> Path:
     query = request.query
     experiment_id, run_id = query.get("experiment_id", ""), query.get("run_id", "")
-    if not (experiment_id.isascii() and experiment_id.isdigit()) or int(experiment_id) > EXPERIMENT_ID_MAX:
+    if not re.fullmatch(r"[0-9]{1,16}", experiment_id) or int(experiment_id) > EXPERIMENT_ID_MAX:
         raise InvalidInputError(f"experiment_id is {experiment_id[:40]!r}; expected a number below 2**53")
-    if len(run_id) != 32 or any(c not in "0123456789abcdef" for c in run_id):
+    if not re.fullmatch(r"[0-9a-f]{32}", run_id):
         raise InvalidInputError(f"run_id is {run_id[:40]!r}; expected 32 hexadecimal digits")
     return Path(location(int(experiment_id), run_id, check_artifact_path(query.get("path", ""))))
 

@@ -1,7 +1,16 @@
 """Errors as RFC 9457 problem documents."""
 
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
 import orjson
 from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LOG: Final = logging.getLogger("runstone.gateway")
 
 
 def problem(status: int, title: str, detail: str, **members: str | int) -> web.Response:
@@ -11,3 +20,18 @@ def problem(status: int, title: str, detail: str, **members: str | int) -> web.R
     if status == 503:
         response.headers["Retry-After"] = "1"
     return response
+
+
+@web.middleware
+async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what no route expected into a problem with an id; the trace goes to the log, never to the caller."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        return problem(refused.status, refused.reason, refused.text or refused.reason)
+    except (ConnectionError, TimeoutError):
+        raise  # the caller hung up; there is nobody to answer
+    except Exception:  # whatever it is, one request fails and the gateway goes on
+        found = uuid.uuid4().hex
+        LOG.exception("request %s: %s %s failed", found, request.method, request.path)
+        return problem(500, "The gateway failed", f"its log tells more under the id {found}", id=found)

@@ -1,6 +1,7 @@
 """The gateway takes files in: whole, checked and within the store, or not at all."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ async def put(gateway, body, headers=None, **query):
 
 async def test_a_file_is_stored_under_its_run_and_its_uri_size_and_hash_are_answered(gateway, tmp_path):
     body = bytes(range(256)) * 10_000
-    answer = await put(gateway, body, {"X-Content-SHA256": hashlib.sha256(body).hexdigest()})
+    answer = await put(gateway, io.BytesIO(body), {"X-Content-SHA256": hashlib.sha256(body).hexdigest()})
     assert answer.status == 201
     place = tmp_path / "store" / "7" / RUN / "artifacts" / "model" / "model.pkl"
     assert await answer.json() == {
