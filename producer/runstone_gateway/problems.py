@@ -24,7 +24,7 @@ def problem(status: int, title: str, detail: str, **members: str | int) -> web.R
 
 @web.middleware
 async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what no route expected into a problem with an id; the trace goes to the log, never to the caller."""
+    """Turn what no route expected into a problem with an id; the trace goes to the log alone."""
     try:
         return await handler(request)
     except web.HTTPException as refused:
