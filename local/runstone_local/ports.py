@@ -3,6 +3,7 @@
 They are remembered because senders remember the brokers' addresses for when they are offline.
 """
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -19,11 +20,16 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """*count* different ports that nobody listens on now."""
+    with contextlib.ExitStack() as probes:
+        found = []
+        for _ in range(count):
+            # all are held until the last is found, or the same port could be found twice
+            probe = probes.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+            probe.bind((host, 0))
+            found.append(int(probe.getsockname()[1]))
+        return found
 
 
 class RememberedPorts:
@@ -38,10 +44,9 @@ class RememberedPorts:
         for port in (self._ports.get(name), preferred):
             if port is not None and port not in self._others(name) and is_free(port, host):
                 return self._keep(name, port)
-        port = free_port(host)
-        while port in self._others(name):
-            port = free_port(host)
-        return self._keep(name, port)
+        others = self._others(name)
+        candidates = free_ports(len(others) + 1, host)
+        return self._keep(name, next(port for port in candidates if port not in others))
 
     def remembered(self, name: str) -> int | None:
         """The port *name* had when it was last started."""

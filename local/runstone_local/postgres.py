@@ -5,6 +5,7 @@ beside it, readable by its owner alone. As root the server runs as an unprivileg
 database's folder and nothing else.
 """
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from runstone_local import child, postgres_install
+from runstone_local import child, postgres_install, process_identity
 from runstone_local.exceptions import CannotStartError
 from runstone_local.layout import DataFolder
 from runstone_local.service_user import may_enter, service_user
@@ -22,6 +23,7 @@ from runstone_local.service_user import may_enter, service_user
 DATABASE: Final = "runstone"
 USER: Final = "runstone"
 
+_INITDB_PATIENCE: Final = 60.0
 _START_PATIENCE: Final = 60.0
 _STOP_PATIENCE: Final = 20.0
 _STATUS_LINE: Final = 7
@@ -43,9 +45,12 @@ SETTINGS: Final[Mapping[str, str]] = {
 class PostgresServer:
     """One server whose data lies in ``data.postgres``; *settings* are added to ``SETTINGS``."""
 
+    name = "postgres"
+
     def __init__(self, data: DataFolder, port: int, settings: Mapping[str, str] | None = None) -> None:
         self.data = data
         self.port = port
+        self.address = f"127.0.0.1:{port}"
         self.log = data.log("postgres")
         self._settings = {**SETTINGS, **(settings or {})}
         self._user = service_user(data.postgres)
@@ -61,7 +66,7 @@ class PostgresServer:
     def major(self) -> int:
         return self._install.major
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Create the database's folder unless it is there, and clear away what a killed server left.
 
         Raises:
@@ -70,8 +75,8 @@ class PostgresServer:
         if not may_enter(self._user, self.data.path):
             assert self._user is not None
             raise CannotStartError(
-                f"When root starts it, Postgres runs as '{self._user.name}', who cannot reach {self.data.path}: "
-                "choose a folder below /var/lib (--data), or run this command as a normal user."
+                f"As root, Postgres runs as '{self._user.name}', who cannot reach {self.data.path}: choose "
+                "a folder below /var/lib (--data), or run this command as a normal user."
             )
         if (self.data.postgres / "PG_VERSION").exists():
             self._clear_stale_pid()
@@ -85,7 +90,7 @@ class PostgresServer:
             if self._user is not None:
                 os.chown(fresh, self._user.uid, self._user.gid)
                 os.chown(given, self._user.uid, self._user.gid)
-            self._initdb(fresh, given)
+            await self._initdb(fresh, given)
         finally:
             given.unlink(missing_ok=True)
         fresh.replace(self.data.postgres)
@@ -122,34 +127,37 @@ class PostgresServer:
         )
         await create_database(self.dsn("postgres"), DATABASE)
 
-    @staticmethod
-    def stop(running: "subprocess.Popen[bytes]") -> int:
+    async def stop(self, running: "subprocess.Popen[bytes]") -> None:
         """Stop the server: open transactions are rolled back, and the next start needs no recovery."""
-        return child.end(running, signal.SIGINT, _STOP_PATIENCE)
+        await child.end(running, signal.SIGINT, _STOP_PATIENCE)
 
-    def _initdb(self, folder: Path, password_file: Path) -> None:
+    async def _initdb(self, folder: Path, password_file: Path) -> None:
         # the same order of texts on every machine, whatever its locales
         locale = (
             ["--locale-provider=builtin", "--locale=C.UTF-8"] if self._install.major >= 17 else ["--locale=C"]
         )
-        made = subprocess.run(
-            [
-                self._install.bin / "initdb",
-                *("-D", folder, "-U", USER, f"--pwfile={password_file}", "--auth=scram-sha-256"),
-                *("--encoding=UTF8", *locale),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
+        making = await asyncio.create_subprocess_exec(
+            str(self._install.bin / "initdb"),
+            *("-D", str(folder), "-U", USER, f"--pwfile={password_file}", "--auth=scram-sha-256"),
+            *("--encoding=UTF8", *locale),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             env=_environment(),
             cwd="/",
             user=None if self._user is None else self._user.uid,
             group=None if self._user is None else self._user.gid,
             extra_groups=None if self._user is None else [],
         )
-        if made.returncode != 0:
-            said = made.stderr.strip().rpartition("\n")[2]
-            raise CannotStartError(f"Postgres could not create its folder {self.data.postgres}: {said}")
+        try:
+            _, said = await asyncio.wait_for(making.communicate(), _INITDB_PATIENCE)
+        finally:
+            if making.returncode is None:
+                making.kill()
+                await making.wait()
+        if making.returncode != 0:
+            last = said.decode(errors="replace").strip().rpartition("\n")[2]
+            raise CannotStartError(f"Postgres could not create its folder {self.data.postgres}: {last}")
 
     def _password(self) -> str:
         file = self.data.postgres_password
@@ -165,8 +173,10 @@ class PostgresServer:
 
     def _clear_stale_pid(self) -> None:
         # Whoever calls this holds the folder's lock and has ended its orphans, so a pid file is a killed
-        # server's. Postgres itself would refuse to start where that pid now belongs to another program.
-        (self.data.postgres / "postmaster.pid").unlink(missing_ok=True)
+        # server's. Postgres sees that by itself unless the pid belongs to another program by now.
+        lines = self._pid_file_lines()
+        if lines and process_identity.started(int(lines[0])) is not None:
+            (self.data.postgres / "postmaster.pid").unlink(missing_ok=True)
 
 
 async def create_database(admin_dsn: str, name: str, *, template: str | None = None) -> None:
