@@ -1,0 +1,282 @@
+"""Which run a call belongs to: experiments, starting, resuming and joining runs, the active run.
+
+The active run is a context variable (each thread and each asyncio task has its own), else the run that this
+client started last in the process and that has not ended. Clients share nothing but the process's sessions.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from os import PathLike
+from time import monotonic
+from typing import Any
+
+from runstone import lifetime, notices
+from runstone.configuration import Configuration, check_tracking_uri, read_configuration
+from runstone.context import program_name, quick_context
+from runstone.events import limits
+from runstone.events.envelope import CATALOG
+from runstone.events.identity import DEFAULT_EXPERIMENT, experiment_id, new_run_id
+from runstone.events.types import ExperimentCreated, RunJoined, RunStarted
+from runstone.exceptions import InvalidInputError
+from runstone.inputs import checked_key, checked_name, checked_run_id, checked_status, clean, text
+from runstone.run import Identity, Run, now_ms
+from runstone.spool.session import Session
+
+FLUSH_S = 30.0
+"""Seconds that ``flush`` waits unless told otherwise."""
+
+
+class Client:
+    """Runstone's calls, with a server and a spool of its own; ``import runstone`` has one for everybody."""
+
+    def __init__(self, tracking_uri: str | None = None, *, spool: str | PathLike[str] | None = None) -> None:
+        """A client; nothing is written and nobody is asked before the first run.
+
+        Args:
+            tracking_uri: the server's address; without it ``RUNSTONE_TRACKING_URI`` at the first use.
+            spool: a folder on a local disk; without it ``RUNSTONE_SPOOL`` and its default.
+
+        Raises:
+            InvalidInputError: the address is no URL.
+        """
+        self._tracking_uri = None if tracking_uri is None else check_tracking_uri(tracking_uri)
+        self._spool = spool
+        self._lock = threading.RLock()
+        self._configured: Configuration | None = None
+        self._session: Session | None = None
+        self._experiment: str | None = None
+        self._announced: set[tuple[int, str]] = set()
+        self._stack: ContextVar[tuple[Run, ...]] = ContextVar("runstone_active_runs", default=())
+        self._open: list[Run] = []
+        self._run_id_used = False
+
+    def _configuration(self) -> Configuration:
+        if self._configured is None:
+            self._configured = read_configuration(self._tracking_uri, self._spool)
+        return self._configured
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            self._session = lifetime.session_of(self._configuration())
+        return self._session
+
+    def set_experiment(self, name: str) -> None:
+        """Runs that start from now on belong to experiment *name*; nobody needs to create it first.
+
+        Raises:
+            InvalidInputError: the name is empty, longer than 500 characters, or no text.
+        """
+        self._experiment = checked_name(name, "an experiment's name", limits.EXPERIMENT_NAME_MAX)
+
+    def start_run(
+        self,
+        run_name: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        experiment: str | None = None,
+        run_id: str | None = None,
+        *,
+        nested: bool = False,
+    ) -> Run:
+        """Start a run and make it the active one; as a context manager it is ended on leaving.
+
+        Args:
+            run_name: shown to people; by default the program's name with the end of the run's id.
+            tags: set at once.
+            experiment: the experiment's name, else `set_experiment`, ``RUNSTONE_EXPERIMENT``, "Default".
+            run_id: resumes that run as a new attempt. Without it ``RUNSTONE_RUN_ID`` names the run that the
+                ranks of a job share: rank 0, or a process without rank, starts it, the others join it.
+            nested: the active run becomes the parent of this one; needed where one is active.
+
+        Raises:
+            InvalidInputError: a name, tag or id is not what it must be, or a run is active already.
+        """
+        with self._lock:
+            configuration = self._configuration()
+            parent = self._check_nesting(nested)
+            chosen = self._choose_id(run_id, configuration, nested)
+            name = self._name(run_name, chosen, resumed=run_id is not None)
+            if tags is not None and not isinstance(tags, Mapping):
+                raise InvalidInputError(f"tags: expected a dict, found {type(tags).__name__}")
+            for key in tags or {}:
+                checked_key(key, "tag")
+            experiment_name = checked_name(
+                experiment or self._experiment or configuration.experiment or DEFAULT_EXPERIMENT,
+                "an experiment's name",
+                limits.EXPERIMENT_NAME_MAX,
+            )
+            joins = run_id is None and chosen == self._shared_id(configuration) and configuration.rank > 0
+            session = self._opened()
+            run = Run(
+                Identity(chosen, experiment_id(experiment_name), name),
+                session,
+                rank=configuration.rank,
+                owned=not joins,
+                strict=configuration.strict,
+            )
+            self._announce(session, experiment_name)
+            self._begin(run, experiment_name, parent, joins=joins)
+            if tags:
+                run.set_tags(tags)
+            self._open = [*(other for other in self._open if not other.ended), run]
+        self._stack.set((*(other for other in self._stack.get() if not other.ended), run))
+        lifetime.opened(run)
+        session.launcher.check()
+        lifetime.slow_facts.give(run.add_context)
+        if not (configuration.quiet or configuration.disabled):
+            notices.say(f"run {name!r} is at {run_link(configuration.tracking_uri, chosen)}")
+        return run
+
+    def _check_nesting(self, nested: bool) -> Run | None:
+        active = self.active_run()
+        if nested:
+            return active
+        own = [run for run in self._stack.get() if not run.ended]
+        if own:
+            raise InvalidInputError(
+                f"run {own[-1].name!r} ({own[-1].run_id}) is active; end it with end_run(), or start "
+                "this one inside of it with start_run(nested=True)"
+            )
+        return None
+
+    def _choose_id(self, run_id: str | None, configuration: Configuration, nested: bool) -> str:
+        if run_id is not None:
+            chosen = checked_run_id(run_id, "run_id")
+        elif configuration.run_id and not self._run_id_used and not nested:
+            chosen = self._shared_id(configuration)
+            self._run_id_used = True
+        else:
+            return new_run_id()
+        if any(run.run_id == chosen and not run.ended for run in self._open):
+            raise InvalidInputError(f"run {chosen} is active already")
+        return chosen
+
+    def _shared_id(self, configuration: Configuration) -> str:
+        return checked_run_id(configuration.run_id, "RUNSTONE_RUN_ID") if configuration.run_id else ""
+
+    def _name(self, run_name: str | None, run_id: str, *, resumed: bool) -> str:
+        if run_name is None:
+            # a resumed run keeps the name that it was started with
+            return "" if resumed else clean(f"{program_name()}-{run_id[-6:]}", limits.RUN_NAME_MAX)
+        if not isinstance(run_name, str):
+            raise InvalidInputError(f"run_name: expected a text, found {type(run_name).__name__}")
+        return text(run_name, limits.RUN_NAME_MAX)[0]
+
+    def _announce(self, session: Session, name: str) -> None:
+        """Say once in this process and session that the experiment exists."""
+        if (os.getpid(), name) not in self._announced:
+            self._announced.add((os.getpid(), name))
+            session.writer.event(session.writer.stream(CATALOG), ExperimentCreated(name, now_ms()))
+
+    def _begin(self, run: Run, experiment_name: str, parent: Run | None, *, joins: bool) -> None:
+        context = quick_context(self._configuration().rank)
+        if joins:
+            run.begin(RunJoined(now_ms(), context))
+            return
+        run.begin(
+            RunStarted(
+                experiment_id=run.experiment_id,
+                experiment_name=experiment_name,
+                name=run.name,
+                time=now_ms(),
+                user=context["user"],
+                parent_run_id=parent.run_id if parent else "",
+                context=context,
+            )
+        )
+
+    def active_run(self) -> Run | None:
+        """The run of this context, else the one this process started last and has not ended, else None."""
+        for run in reversed(self._stack.get()):
+            if not run.ended:
+                return run
+        for run in reversed(self._open):
+            if not run.ended:
+                return run
+        return None
+
+    def _run(self) -> Run:
+        """The active run; where there is none, one is started and ended at exit."""
+        run = self.active_run()
+        if run is None:
+            with self._lock:
+                run = self.active_run() or self.start_run()
+        return run
+
+    def end_run(self, status: str = "FINISHED") -> None:
+        """End the active run as FINISHED, FAILED or KILLED; where there is none, nothing happens."""
+        checked_status(status)
+        run = self.active_run()
+        if run is not None:
+            run.end(status)
+
+    def flush(self, timeout: float = FLUSH_S) -> bool:
+        """Whether, within *timeout* seconds, the broker has acknowledged all that was logged before.
+
+        Files included: they are uploaded and their pointers acknowledged. False means: not yet.
+        """
+        return self._opened().wait_acknowledged(monotonic() + timeout)
+
+    def log_metric(self, key: str, value: Any, step: int = 0) -> None:
+        """`Run.log_metric` of the active run."""
+        (self.active_run() or self._run()).log_metric(key, value, step)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int = 0) -> None:
+        """`Run.log_metrics` of the active run."""
+        self._run().log_metrics(metrics, step)
+
+    def log_series(
+        self,
+        key: str,
+        values: Iterable[Any],
+        steps: Iterable[int] | None = None,
+        times: Iterable[int] | None = None,
+    ) -> None:
+        """`Run.log_series` of the active run."""
+        self._run().log_series(key, values, steps, times)
+
+    def log_param(self, key: str, value: Any) -> None:
+        """`Run.log_param` of the active run."""
+        self._run().log_param(key, value)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """`Run.log_params` of the active run."""
+        self._run().log_params(params)
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """`Run.set_tag` of the active run."""
+        self._run().set_tag(key, value)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """`Run.set_tags` of the active run."""
+        self._run().set_tags(tags)
+
+    def delete_tag(self, key: str) -> None:
+        """`Run.delete_tag` of the active run."""
+        self._run().delete_tag(key)
+
+    def log_artifact(self, path: str | PathLike[str], artifact_path: str | None = None) -> None:
+        """`Run.log_artifact` of the active run."""
+        self._run().log_artifact(path, artifact_path)
+
+    def log_artifacts(self, folder: str | PathLike[str], artifact_path: str | None = None) -> None:
+        """`Run.log_artifacts` of the active run."""
+        self._run().log_artifacts(folder, artifact_path)
+
+    def log_text(self, text: str, artifact_file: str) -> None:
+        """`Run.log_text` of the active run."""
+        self._run().log_text(text, artifact_file)
+
+    def log_dict(self, dictionary: Any, artifact_file: str) -> None:
+        """`Run.log_dict` of the active run."""
+        self._run().log_dict(dictionary, artifact_file)
+
+    def log_model(self, model: object, name: str = "model") -> None:
+        """`Run.log_model` of the active run."""
+        self._run().log_model(model, name)
+
+
+def run_link(uri: str, run_id: str) -> str:
+    """Where a run can be looked at."""
+    return f"{uri}/api/v1/runs/{run_id}"

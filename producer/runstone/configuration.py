@@ -1,0 +1,126 @@
+"""What the environment says: every ``RUNSTONE_*`` variable that the client reads, checked, in one place."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runstone.events.limits import MIB
+from runstone.exceptions import InvalidInputError
+from runstone.spool.layout import spool_root
+
+DEFAULT_TRACKING_URI: Final = "http://127.0.0.1:5000"
+
+TRACKING_URI_MAX: Final = 2000
+"""Bytes; a segment's first page holds the address."""
+
+SPOOL_LIMIT: Final = 1024 * MIB
+"""Bytes of log records in the spool above which new points are refused: 20 million single points."""
+
+_UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_SIZE: Final = re.compile(r"(\d+)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
+_RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How a client behaves.
+
+    Attributes:
+        tracking_uri: where the gateway answers; also the destination that segments name.
+        experiment: the name of the experiment that runs belong to unless they say otherwise.
+        run_id: of the run that all ranks of a job share; empty where each process starts its own.
+        rank: of this process in its job; -1 where it is in none.
+        disabled: every call does nothing. offline: no sender is started.
+        quiet: no line with the run's link. strict: what would be altered raises instead.
+        spool: the spool's root. spool_limit: in bytes.
+    """
+
+    tracking_uri: str
+    experiment: str
+    run_id: str
+    rank: int
+    disabled: bool
+    offline: bool
+    quiet: bool
+    strict: bool
+    spool: Path
+    spool_limit: int
+
+
+def read_configuration(
+    tracking_uri: str | None = None, spool: str | os.PathLike[str] | None = None
+) -> Configuration:
+    """The environment's configuration, with the address and spool folder that the caller names instead.
+
+    Raises:
+        InvalidInputError: a variable or argument is not what it must be.
+    """
+    environ = os.environ
+    return Configuration(
+        tracking_uri=check_tracking_uri(
+            environ.get("RUNSTONE_TRACKING_URI") or DEFAULT_TRACKING_URI
+            if tracking_uri is None
+            else tracking_uri
+        ),
+        experiment=environ.get("RUNSTONE_EXPERIMENT", ""),
+        run_id=environ.get("RUNSTONE_RUN_ID", ""),
+        rank=_rank(),
+        disabled=_flag("RUNSTONE_DISABLED"),
+        offline=_flag("RUNSTONE_OFFLINE"),
+        quiet=_flag("RUNSTONE_QUIET"),
+        strict=_flag("RUNSTONE_STRICT"),
+        spool=spool_root() if spool is None else Path(spool).absolute(),
+        spool_limit=_size("RUNSTONE_SPOOL_LIMIT", SPOOL_LIMIT),
+    )
+
+
+def check_tracking_uri(uri: str) -> str:
+    """The address without a slash at its end.
+
+    Raises:
+        InvalidInputError: it is no http or https URL with a host.
+    """
+    from urllib.parse import urlsplit  # noqa: PLC0415  # importing runstone must stay cheap
+
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        usable = False
+    if not usable or not uri.isprintable() or " " in uri or parts.query or parts.fragment:
+        raise InvalidInputError(
+            f"the tracking URI {uri!r} is no address of a server; expected something like "
+            f"{DEFAULT_TRACKING_URI} (RUNSTONE_TRACKING_URI or Client(tracking_uri=...))"
+        )
+    if len(uri.encode()) > TRACKING_URI_MAX:
+        raise InvalidInputError(f"the tracking URI is longer than {TRACKING_URI_MAX} bytes")
+    return uri.rstrip("/")
+
+
+def _flag(name: str) -> bool:
+    found = os.environ.get(name, "").strip().lower()
+    if found in {"", "0", "false", "no", "off"}:
+        return False
+    if found in {"1", "true", "yes", "on"}:
+        return True
+    raise InvalidInputError(f"{name}={found!r} is neither on nor off; expected 1 or 0")
+
+
+def _size(name: str, default: int) -> int:
+    found = os.environ.get(name, "").strip()
+    if not found:
+        return default
+    match = _SIZE.fullmatch(found)
+    if match is None:
+        raise InvalidInputError(f"{name}={found!r} is no size; expected bytes, or something like 500M or 20G")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def _rank() -> int:
+    for name in _RANKS:
+        found = os.environ.get(name, "")
+        if found.isascii() and found.isdigit():
+            return int(found)
+    return -1

@@ -1,0 +1,146 @@
+"""Where a run comes from: user, host, rank, script, and what is slow to find out (git, packages).
+
+The quick facts travel with ``run_started``. The slow ones are gathered by a short-lived daemon thread that
+appends them when it has them; `SlowFacts` holds them for the runs that follow in the same process.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from runstone.inputs import clean
+from runstone.spool.session import user_name
+
+FRESH_S: Final = 60.0
+"""How long gathered facts serve further runs; a notebook's repository may move on."""
+
+PACKAGES_MOST: Final = 3000
+"""Installed distributions that are listed; keeps the event far below its limit."""
+
+GIT_TIMEOUT_S: Final = 10.0
+
+Facts = dict[str, Any]
+
+
+def quick_context(rank: int) -> Facts:
+    """What is known at once."""
+    found: Facts = {
+        "user": user_name(),
+        "host": os.uname().nodename,
+        "source": clean(source()),
+        "python": ".".join(map(str, sys.version_info[:3])),
+    }
+    return found if rank < 0 else found | {"rank": rank}
+
+
+def source() -> str:
+    """The path of the program that runs, empty in an interactive session."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    return os.path.abspath(file) if file else ""  # noqa: PTH100  # Path.resolve would follow links
+
+
+def program_name() -> str:
+    """A short name for the program that runs."""
+    return Path(source()).stem or "session"
+
+
+def slow_context() -> Facts:
+    """What takes its time: the command line, the repository's state, the installed distributions."""
+    import shlex  # noqa: PLC0415  # importing runstone must stay cheap
+
+    command = shlex.join(getattr(sys, "orig_argv", sys.argv))
+    return {"command": clean(command), "packages": packages(), **_repository()}
+
+
+def packages() -> dict[str, str]:
+    """Name and version of the distributions on ``sys.path``, by the names of their folders."""
+    found: dict[str, str] = {}
+    for entry in sys.path:
+        try:
+            names = [folder.name for folder in os.scandir(entry or ".")]
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").rpartition("-")
+                if package and len(found) < PACKAGES_MOST:
+                    found.setdefault(clean(package), clean(version))
+    return dict(sorted(found.items()))
+
+
+def _repository() -> Facts:
+    commit = _git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {"git_commit": clean(commit.strip())} | ({} if changes is None else {"git_dirty": bool(changes)})
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints about the program's folder; None where there is no git, no repository, no answer."""
+    import subprocess  # noqa: PLC0415  # importing runstone must stay cheap
+
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(source()).parent if source() else None,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace")
+
+
+class SlowFacts:
+    """Gathers the slow facts once for many runs.
+
+    One thread at a time, started by whoever asks first; callers' threads only add to the list of those who
+    wait, under the lock, and are called back by the gathering thread without it.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """In the child after a fork: the thread is the parent's."""
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[Facts], None]] = []
+        self._thread: threading.Thread | None = None
+        self._facts: Facts | None = None
+        self._gathered = 0.0
+
+    def give(self, take: Callable[[Facts], None]) -> None:
+        """Hand the facts to *take*: at once where they are fresh, else when they have been gathered."""
+        with self._lock:
+            facts = self._facts
+            if facts is None or time.monotonic() - self._gathered > FRESH_S:
+                self._waiting.append(take)
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._gather, name="runstone-context", daemon=True)
+                    self._thread.start()
+                return
+        take(facts)
+
+    def _gather(self) -> None:
+        facts = slow_context()
+        with self._lock:
+            self._facts, self._gathered = facts, time.monotonic()
+            waiting, self._waiting = self._waiting, []
+            self._thread = None
+        for take in waiting:
+            take(facts)
+
+    def finish(self, timeout: float) -> None:
+        """Wait at most *timeout* seconds for what is being gathered."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)

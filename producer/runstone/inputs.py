@@ -1,0 +1,193 @@
+"""What a caller hands in, made into what the ledger takes: checked, converted, or refused with a reason.
+
+Pure functions. A mistake raises `InvalidInputError` before anything is written; texts that are too long or
+hold what Postgres cannot are not mistakes but data, and are altered, which the caller of `text` is told.
+"""
+
+import operator
+import re
+from array import array
+from collections.abc import Iterable
+from typing import Any, Final
+
+from runstone.events import limits
+from runstone.events.types import check_key
+from runstone.exceptions import InvalidInputError, MalformedEnvelopeError
+
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_UNHOLDABLE: Final = re.compile("[\0\ud800-\udfff]")
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+_RUN_ID: Final = re.compile("[0-9a-f]{32}")
+
+
+def checked_key(key: object, what: str) -> str:
+    """*key* as a plain text. *what* it is the key of: "metric", "param", "tag"."""
+    plain = str(key) if isinstance(key, str) else key
+    try:
+        check_key(plain)
+    except MalformedEnvelopeError:
+        pass
+    else:
+        if isinstance(plain, str) and not _HALF_PAIR.search(plain):
+            return plain
+    found = repr(key)
+    raise InvalidInputError(
+        f"a {what}'s key must be a text of 1 to {limits.KEY_MAX} characters without control characters; "
+        f"found {found[:80]}{'…' * (len(found) > 80)}"
+        + (f" with {len(key)} characters" if isinstance(key, str) else "")
+    )
+
+
+def check_series_key(key: object) -> None:
+    """Raise unless *key* can name a metric."""
+    checked_key(key, "metric")
+
+
+def number(value: object, key: object) -> float:
+    """Whatever ``float()`` takes, texts excepted."""
+    if isinstance(value, (str, bytes, bytearray)):
+        raise InvalidInputError(f"metric {key!r}: a value must be a number, found the text {value!r:.80}")
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except Exception as wrong:  # a foreign type's __float__ may raise anything
+        raise InvalidInputError(
+            f"metric {key!r}: a value must be a number that float() takes, found "
+            f"{type(value).__name__} {value!r:.80} ({wrong})"
+        ) from None
+
+
+def step_number(step: object, key: object) -> int:
+    """A signed 64-bit integer; None stands for 0."""
+    if step is None:
+        return 0
+    try:
+        found = operator.index(step)  # type: ignore[arg-type]
+    except Exception:  # a foreign type's __index__ may raise anything
+        raise InvalidInputError(
+            f"metric {key!r}: a step must be a whole number, found {type(step).__name__} {step!r:.80}"
+        ) from None
+    if not limits.STEP_MIN <= found <= limits.STEP_MAX:
+        raise InvalidInputError(f"metric {key!r}: a step must fit 64 bits (-2**63 to 2**63-1), found {found}")
+    return found
+
+
+def numbers(values: Iterable[Any], key: object) -> "array[float]":
+    """Many values as doubles, at the speed of C where they lie in an array."""
+    if isinstance(values, (str, bytes, bytearray)):
+        raise InvalidInputError(f"metric {key!r}: values must be numbers, found a text")
+    if (copied := _from_buffer(values, "d")) is not None:
+        return copied
+    listed = _listed(values, key, "values")
+    try:
+        return array("d", listed)
+    except Exception:  # some value needs float(), or is none: the slow way says which
+        return array("d", [number(value, key) for value in listed])
+
+
+def step_numbers(steps: Iterable[Any], key: object) -> "array[int]":
+    """Many steps as signed 64-bit integers."""
+    if (copied := _from_buffer(steps, "q")) is not None:
+        return copied
+    listed = _listed(steps, key, "steps")
+    try:
+        return array("q", listed)
+    except Exception:  # some step is none: the slow way says which
+        return array("q", [step_number(step, key) for step in listed])
+
+
+def time_numbers(times: Iterable[Any], key: object) -> "array[int]":
+    """Many times as integer milliseconds UTC."""
+    found = step_numbers(times, key)
+    if found and (min(found) < 0 or max(found) > limits.TIME_MAX):
+        raise InvalidInputError(
+            f"metric {key!r}: times are milliseconds since 1970 up to the year 9999, "
+            f"found {min(found)} to {max(found)}"
+        )
+    return found
+
+
+def _listed(values: Iterable[Any], key: object, what: str) -> list[Any]:
+    try:
+        return list(values)
+    except Exception:  # a 0-d array, a number: whatever cannot be walked
+        raise InvalidInputError(
+            f"metric {key!r}: {what} must be a sequence, found {type(values).__name__}"
+        ) from None
+
+
+def _from_buffer(values: object, typecode: str) -> "array[Any] | None":
+    """A copy of one-dimensional memory that has the wanted 8-byte type already, else None."""
+    try:
+        view = memoryview(values)  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        return None
+    wanted = {"d"} if typecode == "d" else {"q", "l"}
+    if view.ndim != 1 or view.itemsize != 8 or view.format not in wanted or not view.contiguous:
+        return None
+    found = array(typecode)
+    found.frombytes(view)
+    return found
+
+
+def text(value: object, longest: int) -> tuple[str, str]:
+    """*value* as a text that the ledger holds, and what had to be done to it ("" where nothing had)."""
+    found = value if type(value) is str else str(value)
+    done = ""
+    if len(found) > longest:
+        done = f"truncated from {len(found)} to {longest} characters"
+        found = found[:longest]
+    if not found.isprintable() and _UNHOLDABLE.search(found):
+        done = f"{done}, NUL or half surrogate pairs replaced".lstrip(", ")
+        found = _UNHOLDABLE.sub(REPLACEMENT, found)
+    return found, done
+
+
+def clean(value: str, longest: int = limits.TAG_VALUE_MAX) -> str:
+    """*value* as a text that the ledger holds, for what the client says itself."""
+    return text(value, longest)[0]
+
+
+def checked_name(name: object, what: str, longest: int) -> str:
+    """An experiment's name, which is its identity: refused rather than altered."""
+    if not isinstance(name, str) or not name.strip() or len(name) > longest or _UNHOLDABLE.search(name):
+        raise InvalidInputError(
+            f"{what} must be a text of 1 to {longest} characters without NUL, found {name!r:.80}"
+        )
+    return str(name)
+
+
+def checked_run_id(run_id: object, source: str) -> str:
+    """A run's id as 32 hexadecimal digits; dashes of a UUID's text are dropped."""
+    found = run_id.replace("-", "").lower() if isinstance(run_id, str) else ""
+    if not _RUN_ID.fullmatch(found):
+        raise InvalidInputError(
+            f"{source}={run_id!r} is no run's id; expected 32 hexadecimal digits, "
+            "as run.run_id gives them or uuidgen makes them"
+        )
+    return found
+
+
+def checked_status(status: object) -> str:
+    """A status that a run can end with."""
+    if status not in {"FINISHED", "FAILED", "KILLED"}:
+        raise InvalidInputError(f"a run ends as FINISHED, FAILED or KILLED, found {status!r:.80}")
+    return str(status)
+
+
+def checked_artifact_path(path: object, what: str) -> str:
+    """A path within a run's artifacts: relative, with forward slashes, climbing nowhere."""
+    found = path if isinstance(path, str) else ""
+    parts = found.split("/")
+    if (
+        not found
+        or len(found) > limits.ARTIFACT_PATH_MAX
+        or "\\" in found
+        or not (found.isprintable() or not any(c < " " or "\x7f" <= c <= "\x9f" for c in found))
+        or _HALF_PAIR.search(found)
+        or any(part in {"", ".", ".."} for part in parts)
+    ):
+        raise InvalidInputError(
+            f"{what}={path!r:.200} must be a relative path within the run: names joined by '/', no '..', "
+            f"no backslash, no control character, at most {limits.ARTIFACT_PATH_MAX} characters"
+        )
+    return found

@@ -1,0 +1,326 @@
+"""One run, as the training code holds it: everything that can be logged to it.
+
+Any thread may call; the session's writer puts the calls in order. No call waits for a network. After a fork
+the child's calls go on in a session of the child's own, as one that joined the run.
+"""
+
+import json
+import struct
+import time
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from runstone import artifacts, lifetime, notices
+from runstone.context import quick_context
+from runstone.events import limits
+from runstone.events.types import Event, Param, RunContext, RunEnded, RunJoined, Tag, TagDeleted
+from runstone.exceptions import InvalidInputError
+from runstone.inputs import (
+    checked_artifact_path,
+    checked_key,
+    checked_status,
+    number,
+    numbers,
+    step_number,
+    step_numbers,
+    text,
+    time_numbers,
+)
+from runstone.spool.segment import SERIES_PAYLOAD
+from runstone.spool.session import Session
+from runstone.spool.writer import ended
+
+SERIES_MOST: Final = 4000
+"""Points of one record, so that it stays below the size of an event as JSON at its longest."""
+
+
+class Identity(NamedTuple):
+    """What a run is called: its id, its experiment's id and its name ("" where only the server knows it)."""
+
+    run_id: str
+    experiment_id: int
+    name: str
+
+
+def now_ms() -> int:
+    """The wall clock as the contract's time."""
+    return time.time_ns() // 1_000_000
+
+
+class Run:
+    """A run that this process writes to; made by ``start_run``, ended by ``end`` or by leaving ``with``.
+
+    Attributes:
+        run_id: 32 hexadecimal digits. experiment_id: a number that needs no server. name: as shown.
+        ended: whether this process has ended it.
+    """
+
+    def __init__(self, identity: Identity, session: Session, *, rank: int, owned: bool, strict: bool) -> None:
+        self.run_id, self.experiment_id, self.name = identity
+        self.ended = False
+        self._session = session
+        self._stream = session.writer.stream(identity.run_id)
+        self._point = session.writer.point
+        self._rank = rank
+        self._owned = owned
+        self._strict = strict
+        self._uploads: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r} {self.run_id}{' ended' * self.ended}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if cls is None:
+            self.end()
+        elif isinstance(error, SystemExit):
+            reason = lifetime.exit_reason(error.code)
+            self.end("FAILED" if reason else "FINISHED", reason)
+        else:
+            self.end("FAILED", lifetime.describe(error, cls))
+
+    def log_metric(self, key: str, value: Any, step: int = 0) -> None:
+        """Record one point of a metric; the time is now.
+
+        Args:
+            key: 1 to 250 characters, no control characters.
+            value: whatever ``float()`` takes, texts excepted; NaN and infinities are kept.
+            step: a signed 64-bit integer.
+
+        Raises:
+            InvalidInputError: one of them is not what it must be; nothing is recorded.
+            RunEndedError: the run has ended.
+        """
+        if type(value) is not float:
+            value = number(value, key)
+        try:
+            self._point(self._stream, key, value, step)
+        except (TypeError, struct.error):
+            self._point(self._stream, checked_key(key, "metric"), value, step_number(step, key))
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int = 0) -> None:
+        """Record a point of each metric; where one is bad, none is recorded. Raises as `log_metric`."""
+        checked = [
+            (checked_key(key, "metric"), number(value, key)) for key, value in _pairs(metrics, "metrics")
+        ]
+        at = step_number(step, "step")
+        for key, value in checked:
+            self._point(self._stream, key, value, at)
+
+    def log_series(
+        self,
+        key: str,
+        values: Iterable[Any],
+        steps: Iterable[int] | None = None,
+        times: Iterable[int] | None = None,
+    ) -> None:
+        """Record many points of one metric at once, from sequences or arrays.
+
+        Args:
+            key: as for `log_metric`.
+            values: whatever ``float()`` takes, texts excepted.
+            steps: as many integers; without them 0, 1, 2, …
+            times: as many integers, ms UTC; without them now.
+
+        Raises:
+            InvalidInputError: something is not what it must be; nothing is recorded.
+            RunEndedError: the run has ended.
+        """
+        key = checked_key(key, "metric")
+        v = numbers(values, key)
+        s = array("q", range(len(v))) if steps is None else step_numbers(steps, key)
+        t = None if times is None else time_numbers(times, key)
+        for what, column in (("steps", s), ("times", t)):
+            if column is not None and len(column) != len(v):
+                raise InvalidInputError(
+                    f"metric {key!r}: {len(v)} values need as many {what}, found {len(column)}"
+                )
+        for start in range(0, len(v), SERIES_MOST):
+            part = slice(start, start + SERIES_MOST)
+            head = SERIES_PAYLOAD.pack(len(v[part]), t is not None)
+            columns = s[part].tobytes() + v[part].tobytes() + (b"" if t is None else t[part].tobytes())
+            self._session.writer.series(self._stream, key, head + columns)
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Record a setting; anything becomes its text. The first value of a key wins.
+
+        Raises:
+            InvalidInputError: the key is none (or, with RUNSTONE_STRICT=1, the text would be altered).
+            RunEndedError: the run has ended.
+        """
+        self.log_params({key: value})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record settings; where one key is bad, none is recorded. Raises as `log_param`."""
+        self._texts(params, "param", limits.PARAM_VALUE_MAX, Param)
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """Set a tag; anything becomes its text. The last value of a key wins. Raises as `log_param`."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; where one key is bad, none is set. Raises as `log_param`."""
+        self._texts(tags, "tag", limits.TAG_VALUE_MAX, Tag)
+
+    def delete_tag(self, key: str) -> None:
+        """Remove a tag; where there is none, nothing happens. Raises as `log_param`."""
+        self._event(TagDeleted(checked_key(key, "tag"), now_ms()))
+
+    def _texts(
+        self, found: Mapping[str, Any], what: str, longest: int, event: Callable[[str, str, int], Event]
+    ) -> None:
+        at = now_ms()
+        events: list[Event] = []
+        for name, value in _pairs(found, f"{what}s"):
+            key = checked_key(name, what)
+            said, altered = text(value, longest)
+            events.append(event(key, said, at))
+            if altered:
+                if self._strict:
+                    raise InvalidInputError(
+                        f"{what} {key!r} would be {altered}; RUNSTONE_STRICT=1 does not allow it"
+                    )
+                notices.warn_once(
+                    f"altered {what}",
+                    f"{what} {key!r} was {altered}; such keys are named by tags runstone.altered.*",
+                )
+                events.append(Tag(f"runstone.altered.{key}"[: limits.KEY_MAX], f"{what} {altered}", at))
+        for each in events:
+            self._event(each)
+
+    def log_artifact(self, path: str | PathLike[str], artifact_path: str | None = None) -> None:
+        """Copy a file aside and upload it in the background.
+
+        Args:
+            path: of the file; of a folder, all that is below it.
+            artifact_path: the folder within the run's artifacts.
+
+        Raises:
+            InvalidInputError: there is no such file, or the path leaves the run.
+            RunEndedError: the run has ended.
+        """
+        if Path(path).is_dir():
+            self.log_artifacts(path, artifacts.within(artifact_path, Path(path).absolute().name))
+            return
+        source = artifacts.existing_file(path)
+        self._upload(artifacts.within(artifact_path, source.name), artifacts.copier(source))
+
+    def log_artifacts(self, folder: str | PathLike[str], artifact_path: str | None = None) -> None:
+        """Upload every file below a folder, with the same paths. Raises as `log_artifact`."""
+        found = [
+            (artifacts.within(artifact_path, name), file) for file, name in artifacts.files_below(folder)
+        ]
+        for path, file in found:
+            self._upload(path, artifacts.copier(file))
+
+    def log_text(self, text: str, artifact_file: str) -> None:
+        """Record a text as the artifact *artifact_file*, a path within the run. Raises as `log_artifact`."""
+        if not isinstance(text, str):
+            raise InvalidInputError(f"log_text: expected a text, found {type(text).__name__}")
+        content = text.encode(errors="replace")
+        self._upload(
+            checked_artifact_path(artifact_file, "artifact_file"), lambda target: _write(target, content)
+        )
+
+    def log_dict(self, dictionary: Any, artifact_file: str) -> None:
+        """Record an object of dicts, lists and scalars as JSON. What JSON lacks becomes its text.
+
+        Raises:
+            InvalidInputError: it cannot be written as JSON, or the path leaves the run.
+            RunEndedError: the run has ended.
+        """
+        try:
+            content = json.dumps(dictionary, indent=2, ensure_ascii=False, default=str) + "\n"
+        except (TypeError, ValueError, RecursionError) as wrong:
+            raise InvalidInputError(f"log_dict: this cannot be written as JSON ({wrong})") from None
+        self.log_text(content, artifact_file)
+
+    def log_model(self, model: object, name: str = "model") -> None:
+        """Record a fitted object: ``<name>/model.pkl`` and its description ``<name>/model.json``.
+
+        Args:
+            model: anything that can be pickled; of scikit-learn-like objects the parameters are described.
+            name: the folder within the run's artifacts.
+
+        Raises:
+            InvalidInputError: it cannot be pickled, or the name leaves the run.
+            RunEndedError: the run has ended.
+        """
+        from runstone import models  # noqa: PLC0415  # importing runstone must stay cheap
+
+        self._upload(
+            artifacts.within(name, models.MODEL_FILE), lambda target: models.dump_model(model, target)
+        )
+        self.log_text(models.describe_model(model), artifacts.within(name, models.DESCRIPTION_FILE))
+
+    def _upload(self, path: str, fill: Callable[[Path], None]) -> None:
+        if self.ended:
+            raise ended(self._stream)
+        self._session.writer.touch(self._stream)
+        upload = artifacts.order_upload(self._session, self.run_id, self.experiment_id, path, fill)
+        if upload is not None:
+            self._uploads.append(upload)
+
+    def end(self, status: str = "FINISHED", reason: str = "") -> None:
+        """End the run: FINISHED, FAILED or KILLED. Ended already: nothing happens.
+
+        A process that joined the run (a rank above 0, a child after a fork) only stops writing to it.
+        """
+        checked_status(status)
+        if self.ended:
+            return
+        if self._owned:
+            self._event(RunEnded(status, now_ms(), text(reason, lifetime.REASON_MOST)[0]))
+        self._session.writer.close(self._stream)
+        self.ended = True
+        lifetime.closed(self)
+
+    def wait_until_queryable(self, timeout: float = 30.0) -> bool:
+        """Whether, within *timeout* seconds, all that was logged here so far can be read through the API."""
+        from runstone.queryable import wait_until_queryable  # noqa: PLC0415  # importing runstone must stay cheap
+
+        deadline = time.monotonic() + timeout
+        uploads = list(self._uploads)
+        if not self._session.wait_acknowledged(deadline):
+            return False
+        wanted = {self._session.session: self._stream.next_seq - 1}
+        for session, seq in filter(None, map(self._session.pointer, uploads)):
+            wanted[session] = max(seq, wanted.get(session, 0))
+        return wait_until_queryable(self._session.uri, self.run_id, wanted, deadline)
+
+    def forked(self) -> None:
+        """This process is a child of the one that opened the run: it joins, with a session of its own."""
+        self._owned = False
+        self._uploads = []
+        self._stream.prologue = lambda: RunJoined(now_ms(), quick_context(self._rank))
+
+    def begin(self, event: Event) -> None:
+        """Append the run's first event of this process: it was started, resumed or joined here."""
+        self._session.writer.reopen(self._stream)
+        self._event(event)
+
+    def add_context(self, facts: Mapping[str, Any]) -> None:
+        """Append facts that were found out later; the run may have ended by then."""
+        self._session.writer.event(self._stream, RunContext(facts), late=True)
+
+    def _event(self, event: Event) -> None:
+        self._session.writer.event(self._stream, event)
+
+
+def _pairs(found: Mapping[str, Any], what: str) -> list[tuple[str, Any]]:
+    try:
+        return list(found.items())
+    except AttributeError:
+        raise InvalidInputError(f"{what}: expected a dict, found {type(found).__name__}") from None
+
+
+def _write(target: Path, content: bytes) -> None:
+    target.write_bytes(content)

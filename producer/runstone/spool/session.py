@@ -1,0 +1,294 @@
+"""One writing process and one destination: the session's folder, its lock, its segments, its uploads.
+
+Made by the first record that is appended, so that importing and configuring write nothing. Everything here
+runs in the training process's threads; `Session.next_segment` with the writer's lock held.
+
+After a fork the child calls `Session.forget`, which closes the inherited lock (it would keep a dead parent
+alive) and leaves the folder alone; the child's first record makes a session of its own.
+"""
+
+import fcntl
+import getpass
+import mmap
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import orjson
+
+from runstone import notices
+from runstone.events.identity import new_session_id
+from runstone.events.limits import MIB
+from runstone.inputs import clean
+from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
+from runstone.spool.launch import Launcher
+from runstone.spool.layout import ACK, CAUSE_SIZE, SEGMENT_SUFFIX, MachineFolder, SessionFolder, this_machine
+from runstone.spool.writer import Writer
+
+FIRST_SIZE: Final = MIB
+GROWTH: Final = 4
+LARGEST_SIZE: Final = 16 * MIB
+PAUSE_S: Final = 0.001
+PAUSE_MOST_S: Final = 0.05
+"""Between two looks at what the sender has acknowledged, the first and the longest."""
+
+RESERVED: Final = 4 * MIB
+"""Bytes above the spool's limit that params, tags and ends may still use."""
+
+
+class Session:
+    """What a process appends for one destination.
+
+    Attributes:
+        uri: the destination. writer: appends to its streams. launcher: keeps a sender alive.
+        folder: the session's files; None as long as nothing was appended.
+        uploads: ids of the uploads that were ordered and, as far as is known, are not done.
+    """
+
+    def __init__(self, root: Path, uri: str, *, limit: int, offline: bool, disabled: bool = False) -> None:
+        self.uri = uri
+        self._root = root
+        self._limit = limit
+        self._machine: MachineFolder = this_machine(root)
+        self.launcher = Launcher(root, self._machine, offline=offline or disabled)
+        self.writer = Writer(self.next_segment, self._id, self._check, self._full)
+        self._disabled = self.writer.dead = disabled
+        self.folder: SessionFolder | None = None
+        self.uploads: list[str] = []
+        self._mapped = False
+        self._lock = -1
+        self._wake = -1
+        self._cause: mmap.mmap | None = None
+        self._asleep: mmap.mmap | None = None
+        self._finding_seen = 0
+
+    def _id(self) -> str:
+        return self.folder.session if self.folder else ""
+
+    @property
+    def session(self) -> str:
+        """The session's id; empty as long as nothing was appended."""
+        return self._id()
+
+    def next_segment(self, number: int, need: int, reserved: bool) -> SegmentFile | None:
+        """Make segment *number* for a record of *need* bytes. None: there is no room now, or ever.
+
+        Args:
+            number: from 1; the first one makes the session.
+            need: bytes, the segment's header included.
+            reserved: the reserved share may be used.
+        """
+        if self.folder is None and not self._open():
+            return None
+        assert self.folder is not None
+        size = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
+        if reserved:
+            size = FIRST_SIZE
+        size = max(size, need + 4095 & ~4095)
+        allowed = self._limit + RESERVED * reserved
+        if self._used() + size > allowed:
+            size = max(FIRST_SIZE, need + 4095 & ~4095)
+            if self._used() + size > allowed:
+                return None
+        try:
+            segment = create_segment(self.folder, number, size, self.uri, self._mapped)
+        except OSError as wrong:
+            if number == 1:
+                self._nowhere(wrong)
+            return None
+        if number == 1:
+            self._announce(self.folder)
+        return segment
+
+    def _open(self) -> bool:
+        """Make the folder, its lock and its cause; `session.json` follows when the first segment is there."""
+        try:
+            self._machine.make()
+            folder = self._machine.session(new_session_id())
+            folder.path.mkdir(mode=0o700)
+            folder.uploads.mkdir(mode=0o700)
+            self._lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._cause = _map(folder.cause, CAUSE_SIZE)
+            self._asleep = _map(self._machine.asleep, 0)
+            self._wake = os.open(self._machine.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._mapped = allocation_binds(folder.path)
+        except (OSError, ValueError) as wrong:
+            self._nowhere(wrong)
+            return False
+        self.folder = folder
+        self.writer.asleep = self._asleep
+        self.writer.wake = self.wake
+        return True
+
+    def _announce(self, folder: SessionFolder) -> None:
+        said = {
+            "session": folder.session,
+            "uri": self.uri,
+            "pid": os.getpid(),
+            "host": os.uname().nodename,
+            "user": user_name(),
+            "program": clean(sys.argv[0] if sys.argv else ""),
+            "started_ms": time.time_ns() // 1_000_000,
+        }
+        temporary = folder.json.with_suffix(".new")
+        temporary.write_bytes(orjson.dumps(said))
+        temporary.rename(folder.json)
+
+    def _nowhere(self, wrong: Exception) -> None:
+        self.writer.dead = True
+        notices.warn_once(
+            "nowhere",
+            f"nothing can be logged: the spool {self._root} cannot be written ({wrong}). "
+            "Name another folder on a local disk by RUNSTONE_SPOOL",
+        )
+
+    def _used(self) -> int:
+        """Bytes that segments of all sessions occupy."""
+        used = 0
+        for session in os.scandir(self._machine.sessions):
+            try:
+                used += sum(
+                    entry.stat().st_blocks * 512
+                    for entry in os.scandir(session.path)
+                    if entry.name.endswith(SEGMENT_SUFFIX)
+                )
+            except OSError:
+                continue  # the sender has just removed it
+        return used
+
+    def _full(self) -> None:
+        notices.warn_once(
+            "full",
+            f"the spool {self._root} is full (limit {self._limit} bytes, RUNSTONE_SPOOL_LIMIT): new metric "
+            "points are refused until a sender has delivered; how many is shown on the run",
+        )
+
+    def wake(self) -> None:
+        """Wake the sender; where nobody sleeps or the pipe is full, nothing happens."""
+        if self._asleep is None:
+            return
+        self._asleep[0] = 0
+        try:
+            os.write(self._wake, b"\1")
+        except OSError:
+            pass
+
+    def _check(self) -> None:
+        self.launcher.check()
+        self.show_finding()
+
+    def show_finding(self) -> None:
+        """Say once what the sender has found out about the destination, where it is a reason to warn."""
+        path = self._machine.destination(self.uri)
+        try:
+            changed = path.stat().st_mtime_ns
+            if changed == self._finding_seen:
+                return
+            self._finding_seen = changed
+            finding = orjson.loads(path.read_bytes()).get("finding")
+        except (OSError, ValueError, AttributeError):
+            return
+        if finding:
+            notices.warn_once(f"finding {finding}", str(finding))
+
+    def acknowledged(self, position: tuple[int, int]) -> bool:
+        """Whether the broker has acknowledged everything before *position* (segment number, offset)."""
+        if self.writer.dead or self.folder is None:
+            return self._disabled or (position == (0, 0) and not self.writer.dead)
+        try:
+            found = self.folder.ack.read_bytes()
+        except OSError:
+            return False
+        if len(found) < ACK.size or crc32(found[4 : ACK.size]) != ACK.unpack_from(found)[0]:
+            return False
+        _crc, number, at = ACK.unpack_from(found)
+        return (number, at) >= position
+
+    def wait_acknowledged(self, deadline: float) -> bool:
+        """Whether, by the deadline (``time.monotonic()``), all that was appended and ordered so far is done.
+
+        That is: acknowledged by the broker, files uploaded and their pointers acknowledged.
+        """
+        position = self.writer.position()
+        uploads = list(self.uploads)
+        pause = PAUSE_S
+        while True:
+            self.wake()
+            self._check()
+            uploads = [upload for upload in uploads if not self._uploaded(upload)]
+            if self.acknowledged(position) and not uploads:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, PAUSE_MOST_S)
+
+    def _uploaded(self, upload: str) -> bool:
+        if self.folder is None or not self.folder.upload_done(upload).exists():
+            return False
+        if upload in self.uploads:
+            self.uploads.remove(upload)
+        return True
+
+    def pointer(self, upload: str) -> tuple[str, int] | None:
+        """Session and seq under which the sender published an upload's pointer; None while it has not."""
+        try:
+            assert self.folder is not None
+            done = orjson.loads(self.folder.upload_done(upload).read_bytes())
+            return str(done["session"]), int(done["seq"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def finish(self) -> None:
+        """At exit: declare what was refused, see that a sender is there, say what it found out."""
+        if self.folder is None:
+            return
+        self.writer.position()
+        self.wake()
+        self.launcher.finish()
+        self.show_finding()
+
+    def mark_cause(self, signal_number: int) -> None:
+        """Leave the signal that ends the process to the sender; takes no lock."""
+        if self._cause is not None:
+            self._cause[0] = signal_number
+
+    def forget(self) -> None:
+        """In the child after a fork: this session is the parent's."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
+        self._cause = None
+        self.folder = None
+        self.uploads = []
+        self.writer.asleep = bytearray(1)
+        self._asleep = None
+        self.writer.forget()
+        self.launcher.forget()
+
+
+def _map(path: Path, size: int) -> mmap.mmap:
+    """A small file mapped for reading and writing; made with *size* bytes where it is not there."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if size:
+            os.write(descriptor, bytes(size))
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def user_name() -> str:
+    """Who runs this process, as its environment or the system says."""
+    try:
+        return clean(getpass.getuser())
+    except (OSError, KeyError, ImportError):
+        return str(os.getuid())

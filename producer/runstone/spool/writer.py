@@ -1,0 +1,426 @@
+"""Appending records to a session's segments: what every log call ends in.
+
+Any thread of the training process calls in; one re-entrant lock makes them follow one another. A call that
+interrupts another one in the same thread (a signal handler, a finaliser) would find that lock open, so:
+
+* `Writer.point`, and each single record otherwise, prepares its bytes, then looks whether the position is
+  still its own, and only then stores them and moves the position. Between that look and the move there is
+  no call and no backward jump, hence no point at which CPython runs a signal handler or another thread; an
+  exception raised by a handler (KeyboardInterrupt) finds a record either stored or not begun.
+* Everything rarer (a key's first use, events, a new segment) goes through `Writer._append`, which a nested
+  call finds busy; it leaves its record in a list that the outer call works off before it returns.
+
+Record states: ``zeros → body stored → crc stored``; a reader takes only the last for a record.
+
+A stream is in one of three states towards the current segment: *defined* (the quick way is open), *not
+defined* (the next record defines it), *refusing* (the spool was full: its points take a seq each and are
+not stored; the next record of it that is stored is preceded by a ``range_declared``).
+
+After a fork the child calls `forget`: it gets a session of its own, all seqs begin again at 0.
+"""
+
+import mmap
+import os
+import threading
+from collections.abc import Callable
+from time import monotonic_ns, time_ns
+from typing import Final
+from zlib import crc32
+
+import orjson
+
+from runstone.events import limits
+from runstone.events.types import Event, RangeDeclared, to_json
+from runstone.exceptions import InvalidInputError, RunEndedError
+from runstone.inputs import check_series_key
+from runstone.spool.allocation import SegmentFile
+from runstone.spool.segment import (
+    CRC,
+    END,
+    EVENT,
+    HEADER_SIZE,
+    INDEX_MAX,
+    KEY,
+    POINT,
+    POINT_BODY,
+    POINT_HEAD,
+    POINT_PAYLOAD,
+    POINT_SIZE,
+    RECORD,
+    SERIES,
+    STREAM,
+    STREAM_PAYLOAD,
+    pack_record,
+    padded,
+)
+
+SECOND_NS: Final = 1_000_000_000
+
+_pack_body = POINT_BODY.pack
+_pack_crc = CRC.pack
+_END_SIZE: Final = RECORD.size
+
+
+class Stream:
+    """What this process appends to one stream of the ledger.
+
+    Attributes:
+        base, next: the next record's seq is their sum; ``base`` is what the segment's STREAM record says.
+        defined_in: the number of the segment that defines ``index``; 0 where none does.
+        open_in: the same while points may take the quick way, else 0.
+        closed: True once the run has ended: only late events are taken.
+        refused: points since ``refused_from`` that the spool had no room for and nobody has declared yet.
+        prologue: the event that must come first where a process joins a stream it did not begin.
+    """
+
+    __slots__ = (
+        "base", "closed", "defined_in", "index", "name", "next", "open_in", "prologue", "refused",
+        "refused_from",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.base = 0
+        self.next = 0
+        self.index = 0
+        self.defined_in = 0
+        self.open_in = 0
+        self.closed = False
+        self.refused = 0
+        self.refused_from = 0
+        self.prologue: Callable[[], Event] | None = None
+
+    @property
+    def next_seq(self) -> int:
+        """The seq of the record that is appended next; what lies before it has been taken."""
+        return self.base + self.next
+
+
+class Writer:
+    """The appending end of a session.
+
+    Args:
+        next_segment: makes the segment of a number for a record of so many bytes; the last argument says
+            that the record may use the reserved share. None: there is no room for it now.
+        session: the session's id, once there is a segment.
+        check: called about once a second by a thread that appends, without the lock.
+        full: called when the spool begins to refuse.
+
+    Attributes:
+        asleep: its first byte is 1 while the sender sleeps. wake: wakes it.
+        dead: there is nowhere to write; every call does nothing.
+    """
+
+    def __init__(
+        self,
+        next_segment: Callable[[int, int, bool], SegmentFile | None],
+        session: Callable[[], str],
+        check: Callable[[], None],
+        full: Callable[[], None],
+    ) -> None:
+        self._next_segment = next_segment
+        self._session = session
+        self._check = check
+        self._on_full = full
+        self._streams: dict[str, Stream] = {}
+        self.asleep: mmap.mmap | bytearray = bytearray(1)
+        self.wake: Callable[[], None] = _nothing
+        self.dead = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._busy = False
+        self._deferred: list[tuple[int, Stream, str | None, bytes, bool]] = []
+        self._segment: SegmentFile | None = None
+        self._memory: mmap.mmap | None = None
+        self._number = 0
+        self._salt = 0
+        self._at = 0
+        self._limit = 0  # where points must end; 0 closes the quick way
+        self._keys: dict[str, int] = {}
+        self._defined = 0
+        self._full = False
+        self._retry_ns = 0
+        self._check_ns = 0
+
+    def stream(self, name: str) -> Stream:
+        """The stream of that name; the same object each time."""
+        with self._lock:
+            return self._streams.setdefault(name, Stream(name))
+
+    def point(self, stream: Stream, key: str, value: float, step: int) -> None:
+        """Append one point, with the clock's time.
+
+        Raises:
+            InvalidInputError: *key* is none.
+            struct.error, TypeError: *step*, *value* or *key* is not of its type; nothing was written.
+            RunEndedError: the stream is closed.
+        """
+        with self._lock:
+            while True:
+                index = self._keys.get(key)
+                memory = self._memory
+                at = self._at
+                end = at + POINT_SIZE
+                now = time_ns()
+                if index is None:
+                    check_series_key(key)
+                if index is None or stream.open_in != self._number or end > self._limit:
+                    self._append(POINT, stream, key, POINT_PAYLOAD.pack(step, value), False)
+                    break
+                body = _pack_body(
+                    POINT_HEAD, stream.index, index, stream.next, now, monotonic_ns(), step, value
+                )
+                crc = _pack_crc(crc32(body, self._salt))
+                if self._at == at and memory is not None and self._memory is memory:
+                    memory[at + 4 : end] = body
+                    memory[at : at + 4] = crc
+                    self._at = end
+                    stream.next += 1
+                    break
+        if self.asleep[0]:
+            self.wake()
+        if now > self._check_ns:
+            self._check_ns = now + SECOND_NS
+            self._check()
+
+    def event(self, stream: Stream, event: Event, *, late: bool = False) -> None:
+        """Append an event other than a series; it may use the reserved share. *late*: even when closed.
+
+        Raises:
+            InvalidInputError: it is larger than an event may be.
+            RunEndedError: the stream is closed.
+        """
+        payload = orjson.dumps(to_json(event))
+        if len(payload) > limits.EVENT_MAX:
+            raise InvalidInputError(
+                f"{event.TYPE} has {len(payload)} bytes; at most {limits.EVENT_MAX} are allowed"
+            )
+        with self._lock:
+            if stream.closed and not late:
+                raise ended(stream)
+            self._append(EVENT, stream, None, payload, True)
+        self.attend()
+
+    def series(self, stream: Stream, key: str, payload: bytes) -> None:
+        """Append a SERIES record. The key must have been checked.
+
+        Raises:
+            RunEndedError: the stream is closed.
+        """
+        with self._lock:
+            if stream.closed:
+                raise ended(stream)
+            self._append(SERIES, stream, key, payload, False)
+        self.attend()
+
+    def touch(self, stream: Stream) -> None:
+        """Append what a stream that this process joined must begin with, so that the session is there."""
+        with self._lock:
+            self._append(EVENT, stream, None, b"", True)
+
+    def attend(self) -> None:
+        """Wake the sender where it sleeps, and do the check where a second has passed."""
+        if self.asleep[0]:
+            self.wake()
+        now = time_ns()
+        if now > self._check_ns:
+            self._check_ns = now + SECOND_NS
+            self._check()
+
+    def close(self, stream: Stream) -> None:
+        """Take nothing more for *stream* but late events."""
+        with self._lock:
+            stream.closed = True
+            stream.open_in = 0
+
+    def reopen(self, stream: Stream) -> None:
+        """Take records again: the run was resumed in the process that ended it."""
+        with self._lock:
+            stream.closed = False
+
+    def position(self) -> tuple[int, int]:
+        """Segment number and position behind all that was appended so far; refused points are declared."""
+        with self._lock:
+            for stream in list(self._streams.values()):
+                if stream.refused:
+                    self._append(EVENT, stream, None, b"", True)
+            return self._number, self._at
+
+    def forget(self) -> None:
+        """In the child after a fork: leave the parent's segment alone and begin anew."""
+        segment, self._segment = self._segment, None
+        self._begin()
+        self._streams = {name: stream for name, stream in self._streams.items() if not stream.closed}
+        for stream in self._streams.values():
+            stream.base = stream.next = stream.refused = 0
+            stream.defined_in = stream.open_in = 0
+        if segment is not None:
+            segment.close()
+
+    def _append(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> None:
+        """Append any record, the lock being held. *vital*: it may use the reserved share.
+
+        An empty *payload* only declares what was refused.
+        """
+        if stream.closed and kind == POINT:
+            raise ended(stream)
+        self._deferred.append((kind, stream, key, payload, vital))
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._deferred:
+                self._append_now(*self._deferred.pop(0))
+        finally:
+            self._busy = False
+
+    def _append_now(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> None:
+        if self._full and time_ns() > self._retry_ns:
+            self._roll(POINT_SIZE, False)
+        if stream.prologue is not None and stream.next_seq == 0:
+            prologue, stream.prologue = stream.prologue, None
+            self._append_now(EVENT, stream, None, orjson.dumps(to_json(prologue())), True)
+        if stream.refused and (vital or not self._full):
+            self._declare(stream)
+        if not payload or self.dead:
+            return
+        declared = stream.refused == 0
+        if not ((vital or not self._full) and declared and self._store(kind, stream, key, payload, vital)):
+            _refuse(stream)
+
+    def _declare(self, stream: Stream) -> None:
+        declared = RangeDeclared(
+            session=self._session(),
+            first_seq=stream.refused_from,
+            count=stream.refused,
+            kind="dropped",
+            time=time_ns() // 1_000_000,
+            reason="the spool was full",
+        )
+        if self._store(EVENT, stream, None, orjson.dumps(to_json(declared)), True):
+            stream.refused = 0
+
+    def _store(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> bool:
+        """Store a record behind the definitions it needs. False: there is no room for it."""
+        name = stream.name.encode()
+        key_payload = b"" if key is None else orjson.dumps(key)
+        record = padded(RECORD.size + len(payload))
+        stream_record = padded(RECORD.size + STREAM_PAYLOAD.size + len(name))
+        key_record = padded(RECORD.size + len(key_payload))
+        try:
+            while True:
+                segment = self._segment
+                new_stream = segment is None or stream.defined_in != self._number
+                new_key = key is not None and key not in self._keys
+                crowded = self._defined >= INDEX_MAX if new_stream else len(self._keys) >= INDEX_MAX
+                end = self._at + stream_record * new_stream + key_record * new_key + record
+                if segment is None or end > segment.size or (crowded and (new_stream or new_key)):
+                    if not self._roll(stream_record + key_record + record, vital):
+                        return False
+                elif new_stream:
+                    self._define_stream(stream, name)
+                elif new_key and key is not None:
+                    index = len(self._keys) + 1
+                    if self._put(KEY, 0, index, None, key_payload):
+                        self._keys[key] = index
+                elif self._put(kind, stream.index, self._keys[key] if key else 0, stream, payload):
+                    return True
+        except OSError:
+            self._enter_full()
+            return False
+
+    def _define_stream(self, stream: Stream, name: bytes) -> None:
+        base = stream.next_seq
+        if self._put(STREAM, self._defined + 1, 0, None, STREAM_PAYLOAD.pack(base) + name):
+            self._defined += 1
+            stream.base, stream.next, stream.index = base, 0, self._defined
+            stream.defined_in = self._number
+            stream.open_in = 0 if stream.closed else self._number
+
+    def _put(self, kind: int, index: int, key: int, counted: Stream | None, payload: bytes) -> bool:
+        """Store one record at the position. False: the segment has no room for it (any more).
+
+        *counted*: the stream of which it takes a seq.
+
+        Raises:
+            OSError: the file is not mapped, and writing failed.
+        """
+        while True:
+            segment, at = self._segment, self._at
+            end = at + padded(RECORD.size + len(payload))
+            if segment is None or end > segment.size:
+                return False
+            seq = 0 if counted is None else counted.next
+            record = pack_record(segment.salt, kind, index, key, seq, time_ns(), monotonic_ns(), payload)
+            memory = segment.memory
+            if memory is None:
+                os.pwrite(segment.descriptor, record, at)
+            elif self._at != at or self._segment is not segment:
+                continue
+            else:
+                memory[at + 4 : end] = record[4:]
+                memory[at : at + 4] = record[:4]
+            self._at = end
+            if counted is not None:
+                counted.next += 1
+            return True
+
+    def _roll(self, need: int, vital: bool) -> bool:
+        """Go on in a new segment with room for *need* bytes. False: there is no space for it."""
+        if self.dead:
+            return False
+        number = self._number + 1
+        need += HEADER_SIZE
+        segment = self._next_segment(number, need, False)
+        if segment is None:
+            self._enter_full()
+            segment = self._next_segment(number, need, True) if vital and not self.dead else None
+            if segment is None:
+                return False
+        else:
+            self._full = False
+        old, keys = self._segment, dict[str, int]()
+        limit = 0 if self._full or segment.memory is None else segment.size
+        self._put(END, 0, 0, None, b"")
+        self._segment = segment
+        self._memory = segment.memory
+        self._salt = segment.salt
+        self._number = number
+        self._limit = limit
+        self._keys = keys
+        self._defined = 0
+        self._at = HEADER_SIZE
+        if old is not None:
+            old.close()
+        return True
+
+    def _enter_full(self) -> None:
+        self._retry_ns = time_ns() + SECOND_NS
+        self._limit = 0
+        if not self._full and not self.dead:
+            self._full = True
+            self._on_full()
+
+
+def _refuse(stream: Stream) -> None:
+    """Count a record that is not stored; it takes a seq, so that the ledger shows the hole."""
+    if stream.refused == 0:
+        stream.base, stream.next = stream.next_seq, 0
+        stream.refused_from = stream.base
+        stream.defined_in = stream.open_in = 0
+    stream.refused += 1
+    stream.base += 1
+
+
+def ended(stream: Stream) -> RunEndedError:
+    """What a call on a closed stream raises."""
+    return RunEndedError(
+        f"run {stream.name} has ended and takes nothing more; "
+        f"resume it with start_run(run_id={stream.name!r})"
+    )
+
+
+def _nothing() -> None:
+    """Wake nobody: there is no sender to wake yet."""
