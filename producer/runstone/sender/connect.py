@@ -22,6 +22,10 @@ _PATH: Final = "/api/v1/connect"
 _ANSWER_MAX: Final = 64 * 1024
 
 
+class WrongServerError(ServerError):
+    """Somebody answers at the address, but no Runstone server that this version can use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connect:
     """What the server answered: whose ledger it is and where it lies."""
@@ -52,14 +56,16 @@ def parse(uri: str, found: object) -> Connect:
     """The answer in a decoded JSON object.
 
     Raises:
-        ServerError: it is not the answer of a Runstone server, or of one that speaks another version.
+        WrongServerError: it is not the answer of a Runstone server, or of one that speaks another version.
     """
     if not isinstance(found, Mapping) or "installation_id" not in found:
-        raise ServerError(f"{uri} answers, but it is not a Runstone server: {_PATH} has no installation_id")
+        raise WrongServerError(
+            f"{uri} answers, but it is not a Runstone server: {_PATH} has no installation_id"
+        )
     try:
         versions = found.get("event_versions", [VERSION])
         if VERSION not in versions:
-            raise ServerError(
+            raise WrongServerError(
                 f"{uri} accepts events of version {versions}, this client writes {VERSION};"
                 " update the older one"
             )
@@ -74,9 +80,7 @@ def parse(uri: str, found: object) -> Connect:
             web_url=str(found.get("web_url") or ""),
         )
     except (KeyError, TypeError, ValueError) as wrong:
-        if isinstance(wrong, ServerError):
-            raise
-        raise ServerError(
+        raise WrongServerError(
             f"{uri} answers {_PATH} with something that this version does not understand ({wrong!r})"
         ) from None
 
@@ -111,8 +115,8 @@ def ask(uri: str) -> Connect:
     """Ask the server at *uri*. Blocks.
 
     Raises:
-        ServerError: nobody answers, or somebody else, or a Runstone that is not ready; the message is for
-            the user and says which.
+        ServerError: nobody answers, or a Runstone that is not ready; the message is for the user.
+        WrongServerError: somebody else answers.
     """
     try:
         connection, prefix = open_connection(uri, TIMEOUT)
@@ -123,7 +127,7 @@ def ask(uri: str) -> Connect:
         finally:
             connection.close()
     except http.client.HTTPException as wrong:
-        raise ServerError(f"{uri} answers, but it is not a Runstone server ({wrong!r})") from None
+        raise WrongServerError(f"{uri} answers, but it is not a Runstone server ({wrong!r})") from None
     except (OSError, ValueError) as wrong:
         raise ServerError(
             f"nothing answers at {uri} ({wrong}); everything logged waits in the spool until a server does"
@@ -132,7 +136,7 @@ def ask(uri: str) -> Connect:
     if response.status != http.HTTPStatus.OK:
         if runstone or response.status in {502, 503, 504}:
             raise ServerError(f"{uri} is not ready yet (it answers {_PATH} with {response.status})")
-        raise ServerError(
+        raise WrongServerError(
             f"{uri} answers, but it is not a Runstone server: {_PATH} gives {response.status}"
             f" {response.reason}; check RUNSTONE_TRACKING_URI"
         )
@@ -140,7 +144,7 @@ def ask(uri: str) -> Connect:
         found = json.loads(body)
     except ValueError:
         kind = response.headers.get_content_type()
-        raise ServerError(
+        raise WrongServerError(
             f"{uri} answers, but it is not a Runstone server: {_PATH} gives {kind}, not JSON;"
             " check RUNSTONE_TRACKING_URI"
         ) from None

@@ -84,7 +84,7 @@ class EventRecord:
 
 @dataclass(slots=True)
 class SeriesRecord:
-    """One ``log_series`` call; ``key`` is the contract's JSON, ``stamps``: ms, None where all are ``time``."""
+    """One ``log_series`` call; ``key`` is the contract's JSON, ``stamps`` are ms, None: all are ``time``."""
 
     stream: str
     first_seq: int
@@ -200,7 +200,8 @@ class SegmentReader:
         """The distance from *here* to the next valid record; where there is none, the segment ends."""
         found = next_record(self._fd, here + 8, self.header.size, self.header.salt)
         # What a process was writing when it was killed has no checksum yet; that call never returned.
-        if found is not None or any(head[:4]):
+        cut = os.fstat(self._fd).st_size < self.header.size
+        if found is not None or cut or any(head[:4]):
             items.append(Damage(here))
         if found is None:
             self.ended = True

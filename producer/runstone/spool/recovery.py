@@ -48,7 +48,8 @@ def is_record(descriptor: int, position: int, size: int, salt: int, block: bytes
         head = os.pread(descriptor, RECORD.size, position)
         if len(head) < RECORD.size:
             return False
-    crc, kind_length = CRC.unpack_from(head)[0], CRC.unpack_from(head, 4)[0]
+    crc: int = CRC.unpack_from(head)[0]
+    kind_length: int = CRC.unpack_from(head, 4)[0]
     kind, length = kind_length >> 24, kind_length & LENGTH_MASK
     if not STREAM <= kind <= END or length < _SHORTEST.get(kind, RECORD.size) or position + length > size:
         return False

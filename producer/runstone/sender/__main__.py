@@ -1,0 +1,54 @@
+"""``python -m runstone.sender --spool DIR``: becomes the sender of a spool, unless there is one.
+
+DIR is the spool's root, or the folder of this machine and boot in it. Forks itself away first, before
+anything large is imported, so whoever starts it has nothing to wait for and never a zombie.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+
+def main() -> int:
+    """Parse the arguments, become a daemon, send."""
+    parser = argparse.ArgumentParser(prog="python -m runstone.sender", description=__doc__)
+    parser.add_argument("--spool", required=True, type=Path, metavar="DIR", help="the spool to send from")
+    parser.add_argument("--foreground", action="store_true", help="do not fork away")
+    args = parser.parse_args()
+    spool = args.spool.absolute()
+    if not args.foreground:
+        _fork_away()
+    from runstone.sender.process import send  # noqa: PLC0415  # after the forks: they copy less
+
+    return send(spool)
+
+
+def _fork_away() -> None:
+    """Be a grandchild without terminal, in a session of its own, with no file of the starter's open."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+
+
+def _run() -> NoReturn:
+    code = 1
+    try:
+        code = main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A worker thread may hang in a call to a server that does not answer; nothing of it is needed.
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _run()

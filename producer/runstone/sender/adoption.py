@@ -1,0 +1,253 @@
+"""The sessions of a spool: finding them, what is known of each, and its state on the way out.
+
+A session lies in a folder of the current boot, or in one that an earlier boot of the same machine left.
+
+::
+
+    found ──► live ──lock free──► gone ──read to the end, all acknowledged──► drained
+                                          ──its end published──► ended ──uploads done, grace over──► removed
+
+Whether its process lives is said by the lock file and nothing else; a pid may be anybody's tomorrow.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from runstone.sender.link import Link
+from runstone.sender.progress import Progress
+from runstone.sender.replacing import read_json, replace_json
+from runstone.sender.tail import Position, Slab, Tail
+from runstone.spool.layout import ACK, MachineFolder, SessionFolder
+from runstone.spool.segment import CRC, HEADER_SIZE
+
+log = logging.getLogger(__name__)
+
+GRACE: Final = 60.0
+"""Seconds that acknowledged segments stay: an acknowledgement of the brokers is not an fsync."""
+
+KEPT_MOST: Final = 256 * 1024 * 1024
+"""Bytes of acknowledged segments per session above which the grace period is not waited for."""
+
+_GONE_PREFIX: Final = ".gone-"
+
+
+@dataclass(slots=True, eq=False)
+class Outstanding:
+    """A slab that was submitted; ``pending`` counts what is not acknowledged yet."""
+
+    slab: Slab
+    pending: int
+
+
+class Session:
+    """One writing process and one destination; used on the sender's loop.
+
+    Attributes:
+        alive: its lock was held when it was looked at last.
+        link: to which its unacknowledged slabs were submitted; None where nothing was yet.
+        installation: to which it has sent something; it stays with that one.
+        broken: reading it failed in a way nobody foresaw; the next sender tries again.
+        outstanding: slabs in order. ended: its end has been published. uploading: artifacts wait.
+    """
+
+    def __init__(self, folder: SessionFolder, uri: str) -> None:
+        self.folder = folder
+        self.id = folder.session
+        self.uri = uri
+        self.alive = True
+        self.link: Link | None = None
+        self.outstanding: deque[Outstanding] = deque()
+        self.ended = False
+        self.ending = False
+        self.broken = False
+        self.uploading = False
+        self.progress = Progress.from_json(read_json(folder.path / "progress.json"))
+        self._installation = folder.path / "installation"
+        self.installation = _text(self._installation)
+        self.acknowledged = _read_ack(folder.ack)
+        self.tail = Tail(folder, self.acknowledged, self.progress.note)
+        self._lock = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC)
+        self._freed: deque[tuple[float, int]] = deque(
+            (time.monotonic() + GRACE, number)
+            for number in folder.segment_numbers()
+            if number < self.acknowledged.segment
+        )
+
+    def close(self) -> None:
+        """Close its files."""
+        self.tail.close()
+        os.close(self._lock)
+
+    def look(self) -> None:
+        """See whether the process still lives."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        if self.alive:
+            log.info("session %s: its process is gone", self.id)
+        self.alive = False
+
+    @property
+    def drained(self) -> bool:
+        """The process is gone and every record it left is acknowledged."""
+        return not self.alive and self.tail.finished and not self.outstanding
+
+    def attach(self, link: Link) -> bool:
+        """Make *link* the one to submit to, none outstanding; False: it is not the session's installation."""
+        if self.link is not None:
+            # The old link's futures are void, so begin again behind the last acknowledgement.
+            self.link = None
+            self.tail.close()
+            self.tail = Tail(self.folder, self.acknowledged, self.progress.note)
+        installation = link.connect.installation_id
+        if not self.installation:
+            self._installation.write_text(installation)
+            self.installation = installation
+        if self.installation != installation:
+            return False
+        self.link = link
+        return True
+
+    def advance(self) -> None:
+        """Move the acknowledged position over what is complete from the front."""
+        moved = False
+        before = self.acknowledged
+        while self.outstanding and not self.outstanding[0].pending:
+            self.acknowledged = self.outstanding.popleft().slab.end
+            moved = True
+        if not moved:
+            return
+        if self.progress.changed or before.segment != self.acknowledged.segment:
+            replace_json(self.folder.path / "progress.json", self.progress.to_json())
+            self.progress.changed = False
+        _write_ack(self.folder.ack, self.acknowledged)
+        for number in range(before.segment, self.acknowledged.segment):
+            self._freed.append((time.monotonic() + GRACE, number))
+
+    def remove_acknowledged(self) -> None:
+        """Remove segments that were acknowledged long enough ago, or that are too many."""
+        kept = sum(size for _due, number in self._freed if (size := _size(self.folder.segment(number))))
+        while self._freed and (self._freed[0][0] < time.monotonic() or kept > KEPT_MOST):
+            path = self.folder.segment(self._freed.popleft()[1])
+            kept -= _size(path)
+            path.unlink(missing_ok=True)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long ago the last acknowledgement or end was written, by the clock of the disk's files."""
+        last = max(_modified(self.folder.ack), _modified(self.folder.ended), _modified(self.folder.json))
+        return time.time() - last
+
+    def remove(self) -> None:
+        """Remove the folder; it stops being a session before anything in it goes."""
+        self.close()
+        gone = self.folder.path.with_name(_GONE_PREFIX + self.id)
+        self.folder.path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+class Adoption:
+    """Finds sessions in this boot's folder whenever one appears, and once in those of earlier boots."""
+
+    def __init__(self, folder: MachineFolder) -> None:
+        self._folder = folder
+        self._seen_ns = 0
+        self._known: set[str] = set()
+        self._earlier = list(_earlier_boots(folder))
+
+    def forget(self, session: str) -> None:
+        """A session was removed."""
+        self._known.discard(session)
+
+    def found(self) -> Iterator[Session]:
+        """Sessions that were not there before. Costs one system call where nothing changed."""
+        modified = self._folder.sessions.stat().st_mtime_ns
+        # A clock tick may hold two changes, so a folder that changed just now is read again.
+        if modified == self._seen_ns and time.time_ns() - modified > 1_000_000_000 and not self._earlier:
+            return
+        self._seen_ns = modified
+        for machine in (*self._earlier, self._folder):
+            yield from self._in(machine)
+        self._earlier = []
+
+    def _in(self, machine: MachineFolder) -> Iterator[Session]:
+        for entry in sorted(os.listdir(machine.sessions)):  # noqa: PTH208  # called often, names suffice
+            if entry in self._known:
+                continue
+            if entry.startswith(_GONE_PREFIX):
+                shutil.rmtree(machine.sessions / entry, ignore_errors=True)
+                continue
+            folder = machine.session(entry)
+            told = read_json(folder.json)
+            if told is None or not isinstance(told.get("uri"), str):
+                continue
+            try:
+                session = Session(folder, told["uri"])
+            except OSError as wrong:
+                log.warning("session %s cannot be read: %s", entry, wrong)
+                continue
+            self._known.add(entry)
+            log.info("session %s of %s for %s", entry, told.get("program"), told["uri"])
+            yield session
+
+
+def _earlier_boots(folder: MachineFolder) -> Iterator[MachineFolder]:
+    machine, _, _boot = folder.path.name.rpartition("-")
+    if not machine:
+        return
+    for path in folder.path.parent.glob(f"{machine}-*"):
+        other = MachineFolder(path)
+        if path != folder.path and other.sessions.is_dir() and _text(other.format) == _text(folder.format):
+            yield other
+
+
+def _read_ack(path: Path) -> Position:
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        return Position(1, HEADER_SIZE)
+    if len(found) != ACK.size or crc32(found[4:]) != CRC.unpack_from(found)[0]:
+        log.warning("%s is damaged: all segments that are there are sent again", path)
+        return Position(1, HEADER_SIZE)
+    return Position(*ACK.unpack(found)[1:])
+
+
+def _write_ack(path: Path, position: Position) -> None:
+    body = ACK.pack(0, *position)[4:]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(descriptor, CRC.pack(crc32(body)) + body, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

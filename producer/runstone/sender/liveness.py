@@ -1,0 +1,71 @@
+"""Says in each run that a process wrote to that the process is gone, once all it said is acknowledged.
+
+Published under the sender's own session. What becomes of a run is the projector's to decide: an explicit
+end of the run wins, else the owner's end counts, with the status given here. ``ended/<run id>`` remembers
+what has been published, so that a new sender does not repeat it.
+"""
+
+import logging
+import signal
+import time
+from pathlib import Path
+
+from runstone.events.envelope import CATALOG
+from runstone.events.types import SessionEnded
+from runstone.sender.adoption import Session
+from runstone.sender.progress import StreamProgress
+from runstone.sender.publisher import PublisherClosed
+
+log = logging.getLogger(__name__)
+
+
+async def end_session(session: Session) -> None:
+    """Publish the end of *session*, which must be drained, and remember it; sets ``ended``."""
+    link = session.link
+    assert link is not None
+    cause = _cause(session.folder.cause)
+    now = time.time_ns() // 1_000_000
+    session.folder.ended.mkdir(exist_ok=True)
+    said = []
+    for stream, progress in session.progress.streams.items():
+        marker = session.folder.ended / stream
+        if stream == CATALOG or marker.exists():
+            continue
+        status, reason = outcome(progress, cause)
+        event = SessionEnded(session.id, status, now, reason, clean=not session.progress.damaged)
+        said.append((marker, link.say(stream, event)[1]))
+    try:
+        for marker, offset in said:
+            await offset
+            marker.touch()
+    except PublisherClosed:
+        return  # another installation answers under this address now; it is tried again when ours is back
+    finally:
+        session.ending = False
+    session.ended = True
+    log.info("session %s has ended in %d streams", session.id, len(said))
+
+
+def outcome(progress: StreamProgress, cause: int) -> tuple[str, str]:
+    """Status and reason of a session's end in one run.
+
+    Args:
+        progress: what is known of the run.
+        cause: the number of the signal that ended the process, 0 where it left no word.
+    """
+    if progress.status is not None:
+        return progress.status, "the process ended after it had ended the run"
+    if cause:
+        try:
+            name = signal.Signals(cause).name
+        except ValueError:
+            name = f"signal {cause}"
+        return "KILLED", f"the process was ended by {name}"
+    return "FAILED", "the process ended without ending the run"
+
+
+def _cause(path: Path) -> int:
+    try:
+        return path.read_bytes()[0]
+    except (OSError, IndexError):
+        return 0

@@ -1,0 +1,58 @@
+"""The sender as a process: its folder, its log, its lease, its loop."""
+
+import asyncio
+import logging
+import logging.handlers
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+from runstone.events.limits import MIB
+from runstone.exceptions import InvalidInputError
+from runstone.sender.kafka_settings import kafka_settings
+from runstone.sender.lease import Lease
+from runstone.sender.service import Service
+from runstone.spool.layout import MachineFolder, this_machine
+
+log = logging.getLogger("runstone.sender")
+
+_LOG_MOST: Final = 4 * MIB
+
+
+def send(spool: Path) -> int:
+    """Be the sender of *spool* until it is idle; the exit code, 0 also where there is another sender."""
+    os.umask(0o077)
+    folder = MachineFolder(spool) if (spool / "format").exists() else this_machine(spool)
+    folder.make()
+    lease = Lease(folder)
+    if not lease.acquire():
+        return 0
+    _log_to(folder.sender_log)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    log.info("sender %d of %s begins", os.getpid(), folder.path)
+    try:
+        security = kafka_settings()
+    except InvalidInputError as wrong:
+        log.warning("%s", wrong)
+        return 2
+    try:
+        asyncio.run(_serve(folder, lease, security))
+    except Exception:
+        log.exception("the sender cannot go on")
+        return 1
+    log.info("sender %d is gone", os.getpid())
+    return 0
+
+
+async def _serve(folder: MachineFolder, lease: Lease, security: dict[str, object]) -> None:
+    await Service(folder, lease, security).run()
+
+
+def _log_to(path: Path) -> None:
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_MOST, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # aiokafka reports each failed attempt of each connection; what matters is said by the publisher.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

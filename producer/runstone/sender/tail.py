@@ -1,0 +1,125 @@
+"""Follows the segments of one session from a position, slab by slab.
+
+A slab is what one reading gave: records and the position behind them. Slabs begin small and grow while the
+session is ahead of us, so that one new point costs a small read and a backlog is read in large ones.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from runstone.events.limits import KIB
+from runstone.spool.layout import SessionFolder
+from runstone.spool.reader import Damage, Item, SegmentReader
+from runstone.spool.segment import HEADER_SIZE
+
+log = logging.getLogger(__name__)
+
+SLAB_LEAST: Final = 8 * KIB
+SLAB_MOST: Final = 384 * KIB
+"""Bytes read at once: 8192 points, which fill one envelope of `limits.ENVELOPE_USUAL`."""
+
+_REPLAY: Final = 1024 * KIB
+
+
+class Position(NamedTuple):
+    """A place in a session: everything before it in segment order."""
+
+    segment: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Slab:
+    """Items in order of each stream, the position behind them, and the bytes they took in the spool."""
+
+    items: list[Item]
+    end: Position
+    size: int
+
+
+class Tail:
+    """Reads on from a position; used by one task.
+
+    Attributes:
+        position: of what is read next. finished: with ``final``, nothing is left to read.
+    """
+
+    def __init__(
+        self, folder: SessionFolder, start: Position, replayed: Callable[[list[Item]], object]
+    ) -> None:
+        """Begin at *start*; *replayed* is shown what lies before it in the same segment."""
+        self._folder = folder
+        self._replayed = replayed
+        self.position = start
+        self.finished = False
+        self._reader: SegmentReader | None = None
+        self._want = SLAB_LEAST
+        self._lost = False
+
+    def close(self) -> None:
+        """Close the segment; the tail may be read on."""
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+    def has_more(self) -> bool:
+        """Whether reading is worth while: costs a system call, may be wrong for a moment in either way."""
+        if self._reader:
+            return self._reader.has_more()
+        return not self.finished and self._folder.segment(self.position.segment).exists()
+
+    def read(self, *, final: bool = False) -> Slab | None:
+        """The next slab, None where there is nothing now.
+
+        Args:
+            final: the process is gone: what is unreadable is damage, and the end is the end.
+        """
+        while True:
+            reader = self._reader or self._open(final)
+            if reader is None:
+                return None
+            before = reader.position
+            items = reader.read(self._want, final=final)
+            size = reader.position - before
+            self._want = min(SLAB_MOST, self._want * 4) if 4 * size > 3 * self._want else SLAB_LEAST
+            if self._lost:
+                items.insert(0, Damage(before))
+                self._lost = False
+            self.position = Position(self.position.segment, reader.position)
+            if reader.ended:
+                self.close()
+                self.position = Position(self.position.segment + 1, HEADER_SIZE)
+            if size or items:
+                return Slab(items, self.position, size)
+            if not reader.ended:
+                return None
+
+    def _open(self, final: bool) -> SegmentReader | None:
+        while True:
+            number, offset = self.position
+            try:
+                reader = SegmentReader(self._folder.segment(number))
+                break
+            except (OSError, ValueError) as wrong:
+                later = [n for n in self._folder.segment_numbers() if n > number]
+                if not later:
+                    self.finished = final
+                    if final and not isinstance(wrong, FileNotFoundError):
+                        log.warning("session %s: segment %d is lost: %s", self._folder.session, number, wrong)
+                    return None
+                log.warning("session %s: segment %d is lost: %s", self._folder.session, number, wrong)
+                self._lost = True
+                self.position = Position(later[0], HEADER_SIZE)
+        while reader.position < offset and not reader.ended:
+            # Acknowledged already; read once more for the names of streams and series.
+            before = reader.position
+            self._replayed(reader.read(min(_REPLAY, offset - before), final=final))
+            if reader.position == before:
+                break
+        if reader.position < offset and not final:
+            reader.close()
+            return None
+        self._reader = reader
+        return reader
