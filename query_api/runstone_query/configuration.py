@@ -1,0 +1,89 @@
+"""What the read API is told by its environment, and its limits."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from runstone.exceptions import InvalidInputError
+from runstone_store.configuration import topic_prefix
+
+BODY_MAX: Final = 1024 * 1024
+"""Bytes of a request's body; a search with 1,000 ids has 40 KB."""
+
+PAGE_DEFAULT: Final = 100
+PAGE_MAX: Final = 1000
+"""Runs, or experiments, a page."""
+
+COMPARE_MAX: Final = 100
+"""Runs in one comparison: more columns than anybody can look at."""
+
+POINTS_MAX: Final = 100_000
+"""The largest ``max_points``; without it every point is sent, however many there are."""
+
+CONNECTIONS: Final = 8
+"""To Postgres; further requests wait for one."""
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""For a connection, a free one or a new one; then the answer is 503."""
+
+END_OFFSETS_FOR_S: Final = 1.0
+"""How long an answer of Kafka about its ends is good enough."""
+
+KAFKA_TIMEOUT_S: Final = 3.0
+"""For Kafka to tell its ends; then they are null with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Attributes:
+    dsn: of the database to read from.
+    artifact_root: the folder that is the artifact store, resolved; null where none is named.
+    bootstrap_servers: Kafka, ``host:port[,host:port…]``; empty where none is named.
+    topics: by role, ``events`` and ``catalog``.
+    """
+
+    dsn: str
+    artifact_root: Path | None
+    bootstrap_servers: str
+    topics: Mapping[str, str]
+
+    @property
+    def artifact_root_uri(self) -> str | None:
+        """The root as a URI without a slash at its end."""
+        return self.artifact_root.as_uri() if self.artifact_root else None
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Configuration:
+    """The configuration that *environment* names.
+
+    Raises:
+        InvalidInputError: no database is named, or a value cannot be used; the message names the variable.
+    """
+    dsn = environment.get("RUNSTONE_READ_DSN") or environment.get("RUNSTONE_POSTGRES_DSN")
+    if not dsn:
+        raise InvalidInputError(
+            "neither RUNSTONE_READ_DSN nor RUNSTONE_POSTGRES_DSN is set; expected the database to read from, "
+            "such as postgresql://user@host:5432/database"
+        )
+    prefix = topic_prefix(environment)
+    return Configuration(
+        dsn,
+        _artifact_root(environment.get("RUNSTONE_ARTIFACT_ROOT", "")),
+        environment.get("RUNSTONE_BOOTSTRAP_SERVERS", ""),
+        {"events": f"{prefix}.events", "catalog": f"{prefix}.catalog"},
+    )
+
+
+def _artifact_root(named: str) -> Path | None:
+    if not named:
+        return None
+    parts = urlsplit(named)
+    path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(named)
+    if parts.scheme not in {"", "file"} or not path.is_absolute():
+        raise InvalidInputError(
+            f"RUNSTONE_ARTIFACT_ROOT is {named!r}; expected the absolute path of a folder, or its file:// URI"
+        )
+    return path

@@ -1,0 +1,71 @@
+"""The points of a metric: read in chunks, put into native order, thinned out where that is asked for.
+
+Native order is step, time, topic order. The points of a key over all its models and datasets are one
+series here. Assembling runs in a thread, so that a million points do not hold up other requests.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from runstone.events.encoding import value_to_json
+from runstone_query.downsampling import kept
+from runstone_query.snapshot import Snapshot
+from runstone_store import named_sql
+
+_BLOCKS: Final = named_sql.load(__file__, "histories.sql")
+
+_HEADER: Final = 20
+"""Bytes before the elements in an array's binary form: dimensions, flags, type, length, bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Attributes:
+    steps: int64. times: int64, ms. values: float64; equal lengths.
+    points: how many points the metric has, those left out included.
+    """
+
+    steps: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    points: int
+
+
+async def read_chunks(snapshot: Snapshot, run_id: str, key: str) -> Sequence[Mapping[str, bytes]]:
+    """The chunks of a metric, in topic order, for `assemble`."""
+    return await snapshot.rows(_BLOCKS["chunks"], run_id, key)
+
+
+def assemble(chunks: Sequence[Mapping[str, bytes]], max_points: int | None) -> History:
+    """The history in *chunks*, at most *max_points* of its points."""
+    steps = _column(chunks, "steps", ">i8", np.int64)
+    times = _column(chunks, "times", ">i8", np.int64)
+    values = _column(chunks, "vals", ">f8", np.float64)
+    # lexsort is stable, so topic order decides between equal (step, time)
+    order = np.lexsort((times, steps))
+    if max_points is not None:
+        order = order[kept(values[order], max_points)]
+    return History(steps[order], times[order], values[order], len(values))
+
+
+def _column(chunks: Sequence[Mapping[str, bytes]], name: str, wire: str, native: type) -> npt.NDArray[Any]:
+    element = np.dtype([("length", ">i4"), ("value", wire)])
+    columns = [np.frombuffer(chunk[name], element, offset=_HEADER)["value"] for chunk in chunks]
+    return np.concatenate(columns, dtype=native) if columns else np.empty(0, native)
+
+
+def values_to_json(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | list[float | str]:
+    """Values that orjson writes exactly: it would write null for what is not finite."""
+    if np.isfinite(values).all():
+        return values
+    return [value_to_json(value) for value in values.tolist()]
+
+
+async def latest(snapshot: Snapshot, run_id: str) -> list[dict[str, Any]]:
+    """The run's metrics by key, each with its latest point and the number of its points."""
+    rows = await snapshot.rows(_BLOCKS["metrics"], run_id)
+    return [{**row, "value": value_to_json(row["value"])} for row in rows]

@@ -1,0 +1,9 @@
+-- name: partitions
+-- Where does ingest stand in each partition of these topics?
+SELECT topic, partition, next_offset, records, duplicates, dead,
+       (extract(epoch FROM updated_at) * 1000)::bigint AS updated_at
+FROM {schema}.ingest_partitions WHERE topic = ANY($1::text[]) ORDER BY topic, partition
+
+-- name: installation
+-- Which installation does the read model belong to?
+SELECT installation_id, partitions FROM {schema}.installation

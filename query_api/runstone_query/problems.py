@@ -1,0 +1,161 @@
+"""Errors as RFC 9457 problem documents.
+
+Handlers raise a `Problem`; the middleware answers it. Whatever else escapes a handler is logged under an id
+and answered by a problem that carries nothing but that id: no stack trace ever leaves the process.
+"""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+import asyncpg
+import orjson
+from aiohttp import web
+
+from runstone._version import __version__
+
+_log: Final = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+SERVER: Final = f"runstone/{__version__}"
+
+RETRY_AFTER_S: Final = 1
+
+_AWAY: Final = (
+    ConnectionError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
+)
+"""What a database looks like that goes away while it is read."""
+
+
+class Problem(Exception):
+    """An answer other than the one asked for.
+
+    Attributes:
+        status: the HTTP status.
+        kind: the last part of the document's ``type``, stable, for programs.
+        detail: one sentence: what was wrong, what was expected, what to do.
+        field: the part of the request it is about. found: what stands there. accepted: what may.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        found: object = None,
+        accepted: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.field = field
+        self.found = found
+        self.accepted = accepted
+
+
+def invalid(field: str, found: object, accepted: str, status: int = 400) -> Problem:
+    """The problem of an input: *field* holds *found* where only *accepted* is."""
+    shown = found if isinstance(found, str) else orjson.dumps(found, default=str).decode()
+    if len(shown) > 200:
+        shown = shown[:199] + "…"
+    # half a surrogate pair, as a percent-encoded byte can leave one, is no JSON
+    shown = shown.encode(errors="backslashreplace").decode()
+    return Problem(
+        status,
+        "invalid-input",
+        f"{field}: found {shown}, expected {accepted}",
+        field=field,
+        found=shown,
+        accepted=accepted,
+    )
+
+
+def not_found(what: str, name: str) -> Problem:
+    """The problem of an id that nothing has."""
+    shown = name.encode(errors="backslashreplace").decode()
+    return Problem(404, "not-found", f"there is no {what} {shown!r}; it may not have arrived yet")
+
+
+def read_model_away(why: BaseException) -> Problem:
+    """The problem of a database that does not answer; the log says why."""
+    _log.warning("the read model cannot be read: %s: %s", type(why).__name__, why)
+    return Problem(503, "read-model-away", "the read model cannot be reached at the moment; ask again")
+
+
+def response(problem: Problem, **members: str) -> web.Response:
+    """The document of *problem*, with further *members*."""
+    document: dict[str, object] = {
+        "type": f"urn:runstone:problem:{problem.kind}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.field is not None:
+        document |= {"field": problem.field, "found": problem.found, "accepted": problem.accepted}
+    answer = web.Response(
+        status=problem.status, body=orjson.dumps(document | members), content_type=MEDIA_TYPE
+    )
+    if problem.status == 503:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
+
+
+@web.middleware
+async def middleware(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer a problem for whatever a handler raises."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return response(problem)
+    except web.HTTPException as refused:
+        return _refusal(request, refused)
+    except asyncpg.QueryCanceledError:
+        return response(
+            Problem(503, "too-slow", "the read model took too long to answer; ask for less, or again later")
+        )
+    except _AWAY as away:
+        return response(read_model_away(away))
+    except Exception:
+        # the edge of the process: the caller gets an id, the log gets the rest
+        incident = uuid.uuid4().hex
+        _log.exception("incident %s: %s %s", incident, request.method, request.rel_url.raw_path)
+        fault = Problem(
+            500, "internal", f"this is a fault of the server; its log tells more under {incident}"
+        )
+        return response(fault, incident=incident)
+
+
+def _refusal(request: web.Request, refused: web.HTTPException) -> web.Response:
+    path = request.rel_url.raw_path
+    if refused.status == 404:
+        problem = Problem(
+            404, "no-such-route", f"nothing is served at {path}; see /api/v1/openapi.json for what is"
+        )
+    elif isinstance(refused, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(refused.allowed_methods))
+        problem = Problem(405, "method-not-allowed", f"{path} answers {allowed}, not {request.method}")
+    else:
+        problem = Problem(refused.status, "refused", refused.text or refused.reason)
+    answer = response(problem)
+    if allow := refused.headers.get("Allow"):
+        answer.headers["Allow"] = allow
+    return answer
+
+
+async def identify(_request: web.Request, answer: web.StreamResponse) -> None:
+    """Every answer says who gives it: by this a client tells a Runstone from a stranger."""
+    answer.headers["Server"] = SERVER

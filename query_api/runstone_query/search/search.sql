@@ -1,0 +1,114 @@
+-- The pieces that a search is put together from. {schema} is the generation's schema; the other names in
+-- braces are placeholders ($1, …), operators from a closed list, or other pieces: never a user's text.
+
+-- name: search_runs
+-- Which runs meet the conditions, in order, with the columns they are ordered by?
+SELECT {columns}
+FROM {schema}.runs r
+{joins}
+WHERE {conditions}
+ORDER BY {order}
+LIMIT {limit}
+
+-- name: in_experiments
+-- Does the run belong to one of these experiments?
+r.experiment_id = ANY({ids}::bigint[])
+
+-- name: in_lifecycle_stage
+-- Is the run active, or deleted?
+r.lifecycle_stage = {stage}::text
+
+-- name: attribute_run_id
+-- The run's id.
+r.run_id
+
+-- name: attribute_run_name
+-- The run's name; null until run_started has come.
+r.name
+
+-- name: attribute_status
+-- The run's status.
+r.status
+
+-- name: attribute_user
+-- Who ran it.
+r.user_name
+
+-- name: attribute_parent_run_id
+-- The run it is a child of; null for most.
+nullif(r.parent_run_id, '')
+
+-- name: attribute_start_time
+-- When its first attempt started, ms.
+r.start_time
+
+-- name: attribute_end_time
+-- When its latest attempt ended, ms; null while it runs.
+r.end_time
+
+-- name: attribute_compared
+-- Does an attribute compare so? Unknown is never true.
+({column} {operator} {value})
+
+-- name: param_equals
+-- Does the run have this param with this value? By the index over the first 200 characters.
+EXISTS (SELECT FROM {schema}.params p WHERE p.run_id = r.run_id AND p.key = {key}::text
+        AND left(p.value, 200) = left({value}, 200) AND p.value = {value})
+
+-- name: param_compared
+-- Does the run have this param with a value that compares so?
+EXISTS (SELECT FROM {schema}.params p WHERE p.run_id = r.run_id AND p.key = {key}::text
+        AND p.value {operator} {value})
+
+-- name: tag_equals
+-- Does the run have this tag with this value? By the index over the first 200 characters.
+EXISTS (SELECT FROM {schema}.tags t WHERE t.run_id = r.run_id AND t.key = {key}::text
+        AND left(t.value, 200) = left({value}, 200) AND t.value = {value})
+
+-- name: tag_compared
+-- Does the run have this tag with a value that compares so?
+EXISTS (SELECT FROM {schema}.tags t WHERE t.run_id = r.run_id AND t.key = {key}::text
+        AND t.value {operator} {value})
+
+-- name: metric_compared
+-- Does the latest value of this metric compare so? NaN satisfies != alone; Postgres would call it the greatest.
+EXISTS (SELECT FROM (
+            SELECT m.value FROM {schema}.latest_metrics m
+            WHERE m.run_id = r.run_id AND m.key = {key}::text
+            ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) latest
+        WHERE CASE WHEN latest.value = 'NaN' THEN {nan} ELSE latest.value {operator} {value} END)
+
+-- name: metric_joined
+-- The latest value of a metric, to sort by.
+LEFT JOIN LATERAL (
+    SELECT m.value FROM {schema}.latest_metrics m
+    WHERE m.run_id = r.run_id AND m.key = {key}::text
+    ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) {alias} ON true
+
+-- name: param_joined
+-- The value of a param, to sort by.
+LEFT JOIN {schema}.params {alias} ON {alias}.run_id = r.run_id AND {alias}.key = {key}::text
+
+-- name: tag_joined
+-- The value of a tag, to sort by.
+LEFT JOIN {schema}.tags {alias} ON {alias}.run_id = r.run_id AND {alias}.key = {key}::text
+
+-- name: joined_value
+-- What a joined param, tag or metric sorts by.
+{alias}.value
+
+-- name: joined_nan
+-- Whether a joined metric is NaN, which sorts after every number.
+({alias}.value = 'NaN')
+
+-- name: after
+-- Does the row come after a value in its column's direction? Null comes last.
+({column} {operator} {value} OR {column} IS NULL)
+
+-- name: same
+-- Is the row's column that value?
+{column} = {value}
+
+-- name: same_null
+-- Is the row's column null as well?
+{column} IS NULL
