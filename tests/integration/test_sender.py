@@ -1,0 +1,413 @@
+"""The sender as a process, a hand-made spool before it and a real Kafka behind it."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import orjson
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from runstone.events import decode
+from runstone.events.artifact_paths import MARKER
+from runstone.events.identity import new_run_id
+from runstone.events.types import (
+    Artifact,
+    ExperimentCreated,
+    Param,
+    RangeDeclared,
+    RunEnded,
+    RunStarted,
+    SessionEnded,
+    Tag,
+)
+from runstone.spool.layout import MachineFolder
+from runstone_gateway.artifacts import Artifacts
+from runstone_local.ports import free_ports
+from tests.fix_services import Topics
+from tests.handmade_spool import HandmadeSession
+
+DEADLINE = 30.0
+STARTED = RunStarted(0, "Default", "a run", 1)
+
+
+async def until(condition, what="", deadline=DEADLINE):
+    """Wait until *condition* gives something true, and give that."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        found = condition()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {deadline} s: {what or condition}")
+
+
+class FrontDoor:
+    """Answers ``connect`` as the gateway does, and takes artifacts with the gateway's own route."""
+
+    def __init__(self, topics: Topics, root: Path) -> None:
+        self.topics = topics
+        self.root = root
+        self.installation = "installation-a"
+        self.bootstrap = topics.bootstrap
+        self.port = free_ports(1)[0]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.puts = 0
+        self._runner = None
+
+    async def start(self) -> None:
+        class Settings:
+            artifact_root = self.root
+
+        artifacts = Artifacts(Settings())
+
+        async def put(request):
+            self.puts += 1
+            return await artifacts.put(request)
+
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_get("/api/v1/connect", self._connect)
+        app.router.add_put("/api/v1/artifacts", put)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _connect(self, _request):
+        return web.json_response(
+            {
+                "installation_id": self.installation,
+                "bootstrap_servers": [self.bootstrap],
+                "topics": {"events": self.topics.events, "catalog": self.topics.catalog},
+                "partitions": self.topics.partitions,
+                "artifact_root": self.root.as_uri(),
+                "event_versions": [1],
+                "web_url": self.uri,
+            },
+            headers={"Server": "runstone/0"},
+        )
+
+
+@pytest.fixture
+async def door(topics, tmp_path):
+    found = FrontDoor(topics, tmp_path / "store")
+    found.root.mkdir()
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+def machine(tmp_path):
+    folder = MachineFolder(tmp_path / "spool" / "machine-boot")
+    folder.make()
+    return folder
+
+
+@pytest.fixture
+def sender(machine):
+    """Start a sender in the foreground; all that were started are ended, and their log is shown."""
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runstone.sender", "--foreground", "--spool", str(machine.path)]
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    if machine.sender_log.exists():
+        print(machine.sender_log.read_text())
+
+
+class Ledger:
+    """Everything in a test's topics so far, by (session, stream)."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self.envelopes = []
+        self._next = {}
+
+    async def read(self):
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._topics.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            parts = [TopicPartition(self._topics.events, p) for p in range(self._topics.partitions)]
+            parts.append(TopicPartition(self._topics.catalog, 0))
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            for part in parts:
+                consumer.seek(part, self._next.get(part, 0))
+            waiting = {part for part in parts if self._next.get(part, 0) < ends[part]}
+            while waiting:
+                for part, records in (await consumer.getmany(*waiting, timeout_ms=500)).items():
+                    for record in records:
+                        self._next[part] = record.offset + 1
+                        self.envelopes.append(decode(record.value))
+                    if self._next[part] >= ends[part]:
+                        waiting.discard(part)
+        finally:
+            await consumer.stop()
+        return self
+
+    def records(self):
+        """{(session, stream): {seq: event or (key, step, value)}}; equal seqs must have equal content."""
+        found = defaultdict(dict)
+        for envelope in self.envelopes:
+            events = dict(zip(envelope.index, envelope.events, strict=True))
+            table = envelope.points
+            points = iter(
+                [
+                    (table.keys[k].key, s, t, v)
+                    for k, s, t, v in zip(table.k, table.s, table.t, table.v, strict=True)
+                ]
+            )
+            for i in range(envelope.n):
+                content = events[i] if i in events else next(points)
+                seq = envelope.first_seq + i
+                known = found[envelope.session, envelope.stream].setdefault(seq, content)
+                assert known == content
+        return found
+
+    def said(self, kind):
+        return [e for envelope in self.envelopes for e in envelope.events if isinstance(e, kind)]
+
+    async def has(self, session, stream, n):
+        await self.read()
+        return len(self.records()[session, stream]) >= n
+
+
+@pytest.fixture
+def ledger(topics):
+    return Ledger(topics)
+
+
+async def test_what_several_sessions_wrote_arrives_exactly(machine, door, sender, ledger):
+    run, other = new_run_id(), new_run_id()
+    first, second = HandmadeSession(machine, door.uri), HandmadeSession(machine, door.uri)
+    expected = defaultdict(dict)
+    first.event("catalog", ExperimentCreated("Default", 1))
+    first.event(run, STARTED)
+    now = 1_700_000_000_000_000_000
+    for i in range(12_000):
+        if i == 7000:
+            first.roll()
+        first.point(run, f"loss/{i % 3}", i, i / 7, now + i * 1_000_000)
+        expected[first.id, run][i + 1] = (f"loss/{i % 3}", i, now // 1_000_000 + i, i / 7)
+    for i in range(50):
+        second.event(run, Param(f"p{i}", "x", i))
+        second.event(other, Tag(f"t{i}", "y", i))
+        expected[second.id, run][i] = Param(f"p{i}", "x", i)
+        expected[second.id, other][i] = Tag(f"t{i}", "y", i)
+    expected[first.id, "catalog"][0] = ExperimentCreated("Default", 1)
+    expected[first.id, run][0] = STARTED
+    sender()
+    await until(lambda: ledger.has(first.id, run, 12_001), "the first session's points")
+    await until(lambda: ledger.has(second.id, other, 50), "the second session's tags")
+    assert dict(ledger.records()) == dict(expected)
+    before = time.monotonic()
+    second.event(run, Param("later", "x", 1))
+    second.wake()
+    await until(lambda: ledger.has(second.id, run, 51), "a record that was written while it slept")
+    assert time.monotonic() - before < 5
+    first.die()
+    second.die(cause=signal.SIGTERM)
+    await until(
+        lambda: _read_then(ledger, lambda: len(ledger.said(SessionEnded)) == 3), "both ends", deadline=10
+    )
+    ends = {(e.session, e.status) for e in ledger.said(SessionEnded)}
+    assert ends == {(first.id, "FAILED"), (second.id, "KILLED")}
+
+
+async def _read_then(ledger, condition):
+    await ledger.read()
+    return condition()
+
+
+async def test_a_killed_sender_is_followed_by_one_that_leaves_nothing_out(machine, door, sender, ledger):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    for i in range(6000):
+        session.point(run, "loss", i, float(i))
+    process = sender()
+    await until(lambda: session.folder.ack.exists(), "a first acknowledgement")
+    process.kill()
+    process.wait()
+    for i in range(6000, 12_000):
+        session.point(run, "loss", i, float(i))
+    session.event(run, RunEnded("FINISHED", 5))
+    sender()
+    await until(lambda: ledger.has(session.id, run, 12_002), "every record")
+    assert sorted(ledger.records()[session.id, run]) == list(range(12_002))
+    session.die()
+    await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
+    assert [e.status for e in ledger.said(SessionEnded)] == ["FINISHED"]
+
+
+async def test_records_wait_for_a_server_and_for_brokers_that_come_later(machine, door, sender, ledger):
+    run = new_run_id()
+    reachable, door.bootstrap = door.bootstrap, f"127.0.0.1:{free_ports(1)[0]}"
+    await door.stop()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    sender()
+
+    def finding():
+        with contextlib.suppress(OSError, ValueError):
+            return orjson.loads(machine.destination(door.uri).read_bytes())["finding"]
+
+    assert "nothing answers at " + door.uri in await until(finding, "a finding")
+    await door.start()
+    await until(lambda: "does not take records" in (finding() or ""), "a finding about Kafka")
+    door.bootstrap = reachable
+    await until(lambda: ledger.has(session.id, run, 1), "the record")
+    await until(lambda: finding() is None, "no finding any more")
+    session.die()
+
+
+async def test_something_else_than_runstone_is_a_finding(machine, sender):
+    async def page(_request):
+        return web.Response(text="<html>It works!</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/api/v1/connect", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_ports(1)[0]
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        uri = f"http://127.0.0.1:{port}"
+        session = HandmadeSession(machine, uri)
+        session.event(new_run_id(), STARTED)
+        sender()
+        found = await until(
+            lambda: machine.destination(uri).exists() and machine.destination(uri).read_bytes()
+        )
+        assert "is not a Runstone server" in orjson.loads(found)["finding"]
+        session.die()
+    finally:
+        await runner.cleanup()
+
+
+async def test_another_installation_at_the_same_address_gets_nothing_of_a_begun_session(
+    machine, door, sender, ledger
+):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    first = sender()
+    await until(lambda: ledger.has(session.id, run, 1), "the first record")
+    first.kill()
+    first.wait()
+    door.installation = "installation-b"
+    session.event(run, Param("a", "1", 1))
+    fresh = HandmadeSession(machine, door.uri)
+    fresh.event(new_run_id(), STARTED)
+    sender()
+    await until(lambda: fresh.folder.ack.exists(), "the new session's record")
+    found = await until(lambda: orjson.loads(machine.destination(door.uri).read_bytes())["finding"])
+    assert "another installation" in found
+    await ledger.read()
+    assert len(ledger.records()[session.id, run]) == 1
+    session.die()
+    fresh.die()
+
+
+@pytest.mark.parametrize("visible", [True, False])
+async def test_artifacts_reach_the_store_before_their_pointers(machine, door, sender, ledger, visible):
+    if visible:
+        (door.root / MARKER).write_text(door.installation)
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    content = os.urandom(3_000_000)
+    upload = session.upload(run, "model/model.pkl", content)
+    never = session.upload(run, "../outside", b"x")
+    sender()
+    done = session.folder.upload_done(upload)
+    await until(done.exists, "the upload")
+    told = orjson.loads(done.read_bytes())
+    await ledger.read()
+    pointer = ledger.records()[told["session"], run][told["seq"]]
+    place = door.root / "7" / run / "artifacts" / "model" / "model.pkl"
+    assert isinstance(pointer, Artifact)
+    assert pointer.uri == place.as_uri()
+    assert pointer.sha256 == hashlib.sha256(content).hexdigest()
+    assert place.read_bytes() == content
+    assert door.puts == (0 if visible else 1)
+    await until(lambda: not any(session.folder.uploads.glob("*.data")), "an emptied folder")
+    assert [path.name for path in machine.rejected.iterdir()] == [f"{session.id}-upload-{never}.json"]
+    session.die()
+
+
+async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, sender, ledger):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    for i in range(100):
+        session.point(run, "loss", i, float(i))
+    for at in session.segment.positions[-60:-50]:
+        os.pwrite(session.segment.file, b"\xff\xff", at + 40)
+    session.die()
+    sender()
+    await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
+    (declared,) = ledger.said(RangeDeclared)
+    assert (declared.session, declared.first_seq, declared.count, declared.kind) == (
+        session.id, 41, 10, "damaged",
+    )  # fmt: skip
+    assert sorted(ledger.records()[session.id, run]) == [*range(41), *range(51, 101)]
+    assert [e.clean for e in ledger.said(SessionEnded)] == [False]
+
+
+async def test_a_sender_leaves_when_idle_and_another_one_takes_over(machine, door, sender, ledger):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    first = sender()
+    await until(lambda: ledger.has(session.id, run, 1), "the record")
+    second = sender()
+    assert await asyncio.to_thread(second.wait, DEADLINE) == 0
+    assert first.poll() is None
+    session.die()
+    assert await asyncio.to_thread(first.wait, DEADLINE) == 0
+    assert orjson.loads(machine.sender_json.read_bytes())["state"] == "leaving"
+    late = HandmadeSession(machine, door.uri)
+    late.event(run, Param("a", "1", 1))
+    sender()
+    await until(lambda: ledger.has(late.id, run, 1), "the next session's record")
+    late.die()
+
+
+async def test_the_sender_forks_itself_away(machine, door, ledger):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    began = time.monotonic()
+    starter = subprocess.Popen([sys.executable, "-m", "runstone.sender", "--spool", str(machine.path)])
+    assert await asyncio.to_thread(starter.wait, 10) == 0
+    assert time.monotonic() - began < 5
+    await until(lambda: ledger.has(session.id, run, 1), "the record")
+    pid = orjson.loads(machine.sender_json.read_bytes())["pid"]
+    assert os.getsid(pid) != os.getsid(0)
+    os.kill(pid, signal.SIGTERM)
+    await until(lambda: not Path(f"/proc/{pid}").exists(), "its end after SIGTERM")
+    session.die()
