@@ -7,7 +7,6 @@ behind its data, so a sender never sees half of one.
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +83,8 @@ def copier(source: Path) -> Callable[[Path], None]:
     """What copies *source*: as a reflink where the file system can."""
 
     def copy(target: Path) -> None:
+        import shutil  # noqa: PLC0415  # importing runstone must stay cheap
+
         with source.open("rb") as read, target.open("xb") as write:
             try:
                 fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())

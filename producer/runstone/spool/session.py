@@ -8,7 +8,6 @@ alive) and leaves the folder alone; the child's first record makes a session of 
 """
 
 import fcntl
-import getpass
 import mmap
 import os
 import sys
@@ -288,6 +287,8 @@ def _map(path: Path, size: int) -> mmap.mmap:
 
 def user_name() -> str:
     """Who runs this process, as its environment or the system says."""
+    import getpass  # noqa: PLC0415  # importing runstone must stay cheap
+
     try:
         return clean(getpass.getuser())
     except (OSError, KeyError, ImportError):
