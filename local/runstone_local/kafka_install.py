@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -34,6 +33,19 @@ _COORDINATES: Final = (
 _DOWNLOAD_MB: Final = 46
 _SAY_EVERY: Final = 1.0
 
+_OPTIONS: Final = (
+    "-Xmx512m",  # ample for one node with some dozens of partitions; the page cache does the rest
+    "-XX:+UseG1GC",  # named, since the start-up cache must meet the collector it was made with
+    "-XX:TieredStopAtLevel=1",  # quick code soon: the broker moves bytes, it does not compute
+    "-XX:+ExitOnOutOfMemoryError",  # the supervisor starts it again, which a half-dead broker prevents
+    "-XX:-UsePerfData",  # no file in /tmp
+    "-Djava.awt.headless=true",
+    # Java 25 mixes up adapters of compiled calls that it reads back from the start-up cache
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-AOTAdapterCaching",
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its indexes so, and Java warns of it
+)
+
 Progress = Callable[[str], None]
 
 
@@ -51,7 +63,7 @@ class KafkaInstall:
     @property
     def startup_cache(self) -> Path:
         """The ahead-of-time cache; its name changes with all that would make the JVM refuse it."""
-        facts = [str(self.java), str(self.java.stat().st_mtime_ns)]
+        facts = [str(self.java), str(self.java.stat().st_mtime_ns), *_OPTIONS]
         facts += [f"{jar}:{jar.stat().st_size}:{jar.stat().st_mtime_ns}" for jar in self.jars]
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
         return cache_folder() / f"kafka-{KAFKA_VERSION}-{digest}.aot"
@@ -136,17 +148,9 @@ def _download(say: Progress) -> None:
 
 def java_options(install: KafkaInstall, *, train: Path | None = None) -> list[str]:
     """The JVM's arguments up to the class path; *train* is where the run writes a start-up cache."""
-    options = [
-        "-Xmx512m",  # ample for one node with some dozens of partitions; the page cache does the rest
-        "-XX:+UseG1GC",  # named, since the start-up cache must meet the collector it was made with
-        "-XX:TieredStopAtLevel=1",  # quick code soon: the broker moves bytes, it does not compute
-        "-XX:+ExitOnOutOfMemoryError",  # the supervisor starts it again, which a half-dead broker prevents
-        "-Djava.awt.headless=true",
-    ]
+    options = list(_OPTIONS)
     if train is not None:
         options.append(f"-XX:AOTCacheOutput={train}")
     elif install.startup_cache.exists():
         options.append(f"-XX:AOTCache={install.startup_cache}")
-    if sys.platform == "linux":
-        options.append("-XX:-UsePerfData")  # no file in /tmp
     return [*options, "-cp", install.class_path]

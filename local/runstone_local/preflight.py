@@ -57,7 +57,7 @@ async def check_kafka(bootstrap: str) -> None:
     """CannotStartError unless one of the brokers in *bootstrap* (``host:port,…``) accepts connections."""
     failures = []
     for host, port in brokers(bootstrap):
-        if (failure := await _connect(host, port)) is None:
+        if (failure := await connect(host, port)) is None:
             return
         failures.append(f"{host_port(host, port)}: {failure}")
     raise CannotStartError(
@@ -98,7 +98,8 @@ def postgres_address(dsn: str) -> str:
     return f"{host_port(parts.hostname or 'localhost', port)}{parts.path}"
 
 
-async def _connect(host: str, port: int) -> str | None:
+async def connect(host: str, port: int) -> str | None:
+    """None when something at this address accepts connections, else why not."""
     try:
         async with asyncio.timeout(_CONNECT_PATIENCE):
             _, writer = await asyncio.open_connection(host, port)
