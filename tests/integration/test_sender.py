@@ -249,7 +249,7 @@ async def test_a_killed_sender_is_followed_by_one_that_leaves_nothing_out(machin
     for i in range(6000):
         session.point(run, "loss", i, float(i))
     process = sender()
-    await until(lambda: session.folder.ack.exists(), "a first acknowledgement")
+    await until(session.folder.ack.exists, "a first acknowledgement")
     process.kill()
     process.wait()
     for i in range(6000, 12_000):
@@ -323,7 +323,7 @@ async def test_another_installation_at_the_same_address_gets_nothing_of_a_begun_
     fresh = HandmadeSession(machine, door.uri)
     fresh.event(new_run_id(), STARTED)
     sender()
-    await until(lambda: fresh.folder.ack.exists(), "the new session's record")
+    await until(fresh.folder.ack.exists, "the new session's record")
     found = await until(lambda: orjson.loads(machine.destination(door.uri).read_bytes())["finding"])
     assert "another installation" in found
     await ledger.read()
@@ -402,8 +402,9 @@ async def test_the_sender_forks_itself_away(machine, door, ledger):
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
     began = time.monotonic()
-    starter = subprocess.Popen([sys.executable, "-m", "runstone.sender", "--spool", str(machine.path)])
-    assert await asyncio.to_thread(starter.wait, 10) == 0
+    command = [sys.executable, "-m", "runstone.sender", "--spool", str(machine.path)]
+    starter = await asyncio.create_subprocess_exec(*command)
+    assert await starter.wait() == 0
     assert time.monotonic() - began < 5
     await until(lambda: ledger.has(session.id, run, 1), "the record")
     pid = orjson.loads(machine.sender_json.read_bytes())["pid"]
