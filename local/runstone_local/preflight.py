@@ -1,7 +1,9 @@
 """What would make a start fail, found before anything is started; each says in a line what to do."""
 
 import asyncio
+import os
 import shutil
+import socket
 import urllib.parse
 from pathlib import Path
 from typing import Final
@@ -74,7 +76,7 @@ async def check_postgres(dsn: str) -> None:
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_PATIENCE)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failed:
         raise CannotStartError(
-            f"Postgres at {where} cannot be used ({str(failed) or type(failed).__name__}): start it, "
+            f"Postgres at {where} cannot be used ({_reason(failed)}): start it, "
             "or correct the address, user, password and database of --postgres."
         ) from failed
     await connection.close()
@@ -103,9 +105,15 @@ async def connect(host: str, port: int) -> str | None:
     try:
         async with asyncio.timeout(_CONNECT_PATIENCE):
             _, writer = await asyncio.open_connection(host, port)
-    except TimeoutError:
-        return f"no answer within {_CONNECT_PATIENCE:g} s"
     except OSError as failed:
-        return failed.strerror or str(failed)
+        return _reason(failed)
     writer.close()
     return None
+
+
+def _reason(failed: Exception) -> str:
+    if isinstance(failed, TimeoutError):
+        return f"no answer within {_CONNECT_PATIENCE:g} s"
+    if isinstance(failed, OSError) and failed.errno and not isinstance(failed, socket.gaierror):
+        return os.strerror(failed.errno).lower()  # asyncio's own text repeats the address instead
+    return str(failed) or type(failed).__name__

@@ -103,6 +103,10 @@ class _Installation:
         listening, port = self._options.listening, self._options.port
         preflight.check_port(listening.host, port)
         preflight.check_space(self._data.path)
+        if isinstance(self._options.kafka, str):
+            await preflight.check_kafka(self._options.kafka)
+        if self._options.postgres:
+            await preflight.check_postgres(self._options.postgres)
         ports = RememberedPorts(self._data.ports)
         kafka = self._kafka(ports)
         postgres = None if self._options.postgres else PostgresServer(self._data, ports.port("postgres"))
@@ -163,7 +167,6 @@ class _Installation:
         if isinstance(kafka, KafkaNode):
             await self._supervisor.start(kafka)
         else:
-            await preflight.check_kafka(kafka)
             self._record(PartState("kafka", kafka))
         # imported while Kafka starts: they take a noticeable time
         from runstone_ingest import topics  # noqa: PLC0415
@@ -178,7 +181,6 @@ class _Installation:
         if postgres is not None:
             await self._supervisor.start(postgres)
         else:
-            await preflight.check_postgres(dsn)
             self._record(PartState("postgres", preflight.postgres_address(dsn)))
         from runstone_store import migrations  # noqa: PLC0415  as above
 
