@@ -4,9 +4,10 @@ Any thread of the training process calls in; one re-entrant lock makes them foll
 interrupts another one in the same thread (a signal handler, a finaliser) would find that lock open, so:
 
 * `Writer.point`, and each single record otherwise, prepares its bytes, then looks whether the position is
-  still its own, and only then stores them and moves the position. Between that look and the move there is
-  no call and no backward jump, hence no point at which CPython runs a signal handler or another thread; an
-  exception raised by a handler (KeyboardInterrupt) finds a record either stored or not begun.
+  still its own (the map is read first, so what is read after it is of this segment or thrown away), and
+  only then stores them and moves the position. Between that look and the move there is no call and no
+  backward jump, hence no point at which CPython runs a signal handler or another thread; an exception
+  raised by a handler (KeyboardInterrupt) finds a record either stored or not begun.
 * Everything rarer (a key's first use, events, a new segment) goes through `Writer._append`, which a nested
   call finds busy; it leaves its record in a list that the outer call works off before it returns.
 
@@ -159,9 +160,9 @@ class Writer:
         """
         with self._lock:
             while True:
-                index = self._keys.get(key)
                 memory = self._memory
                 at = self._at
+                index = self._keys.get(key)
                 end = at + POINT_SIZE
                 now = time_ns()
                 if index is None:
@@ -173,7 +174,12 @@ class Writer:
                     POINT_HEAD, stream.index, index, stream.next, now, monotonic_ns(), step, value
                 )
                 crc = _pack_crc(crc32(body, self._salt))
-                if self._at == at and memory is not None and self._memory is memory:
+                if (
+                    self._at == at
+                    and memory is not None
+                    and self._memory is memory
+                    and stream.open_in == self._number
+                ):
                     memory[at + 4 : end] = body
                     memory[at : at + 4] = crc
                     self._at = end
