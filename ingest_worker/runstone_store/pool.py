@@ -24,7 +24,8 @@ IDLE_TIMEOUT: Final = "60s"
 """How long a writer's transaction may lie idle; the worker has a whole batch in memory before it begins."""
 
 
-async def _speak_json(connection: Any) -> None:
+async def speak_json(connection: Any) -> None:
+    """Let ``jsonb`` travel as Python values over the asyncpg *connection*."""
     await connection.set_type_codec(
         "jsonb",
         encoder=lambda value: orjson.dumps(value).decode(),
@@ -51,12 +52,12 @@ async def connect_writer(dsn: str, application: str) -> Any:
             "timezone": "UTC",
         },
     )
-    await _speak_json(connection)
+    await speak_json(connection)
     return connection
 
 
 async def _become_reader(connection: Any) -> None:
-    await _speak_json(connection)
+    await speak_json(connection)
     if await connection.fetchval(_ROLES["may_become_reader"]):
         await connection.execute(_ROLES["become_reader"])
 

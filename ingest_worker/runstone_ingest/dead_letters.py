@@ -1,0 +1,178 @@
+"""Which records cannot be applied, and why: everything is checked before anything of a record is used.
+
+The headers are read first, because they account for a record whose value cannot be read; then key, topic and
+partition must fit them, then the value must decode and say the same, and last everything in it must fit into
+the read model. The reason goes into ``dead_letters`` for a person to read.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from runstone.events import CATALOG, VERSION, Envelope, decode, limits, types
+from runstone.exceptions import MalformedEnvelopeError
+from runstone_ingest.records import Address, Admitted, DeadLetter, Record, storable
+
+INDEXED_MAX: Final = 2000
+"""Bytes of UTF-8 that texts which form one index entry may have together; a page of Postgres holds 2704."""
+
+_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_NUMBER: Final = re.compile(rb"\d{1,19}")
+
+PartitionOf = Callable[[str], int]
+
+
+def admit(record: Record, catalog: bool, partition_of: PartitionOf) -> Admitted | DeadLetter:
+    """*record* decoded, or the reason why not.
+
+    Args:
+        record: as it came.
+        catalog: whether it came from the catalog's topic.
+        partition_of: the partition of the events topic that carries a stream.
+    """
+    address = None
+    accountable = False
+    try:
+        address = _address(record)
+        _check_place(record, address, catalog, partition_of)
+        accountable = True
+        envelope = decode(record.value or b"")
+        _check_content(envelope, address)
+    except MalformedEnvelopeError as wrong:
+        return DeadLetter(record, storable(str(wrong)), address, accountable)
+    return Admitted(record, envelope)
+
+
+def address_of(envelope: Envelope) -> Address:
+    """What the headers of *envelope* should say."""
+    return Address(envelope.session, envelope.stream, envelope.first_seq, envelope.n)
+
+
+def _check_content(envelope: Envelope, address: Address) -> None:
+    said = address_of(envelope)
+    if said != address:
+        raise MalformedEnvelopeError(f"the headers say {_words(address)}, the value says {_words(said)}")
+    for event in envelope.events:
+        check = _CHECKS.get(type(event))
+        if check is not None:
+            check(event)
+    for key in envelope.points.keys:
+        _check_series(key)
+
+
+def _words(address: Address) -> str:
+    return f"records {address.first_seq}+{address.n} of session {address.session} in stream {address.stream}"
+
+
+def _address(record: Record) -> Address:
+    found = dict(record.headers)
+    missing = [name for name in ("v", "session", "stream", "first_seq", "n") if found.get(name) is None]
+    if missing:
+        raise MalformedEnvelopeError(f"headers: {', '.join(missing)} missing")
+    version = found["v"]
+    if version != b"%d" % VERSION:
+        raise MalformedEnvelopeError(
+            f"header v: version {version[:20]!r} of the contract is unknown here; expected {VERSION}"
+        )
+    first_seq, n = _number(found, "first_seq"), _number(found, "n")
+    if n < 1 or first_seq + n > limits.STEP_MAX:
+        raise MalformedEnvelopeError(f"headers: {n} records from {first_seq} are no range of seqs")
+    return Address(_id(found, "session"), _id(found, "stream"), first_seq, n)
+
+
+def _number(found: dict[str, bytes], name: str) -> int:
+    if not _NUMBER.fullmatch(found[name]):
+        raise MalformedEnvelopeError(f"header {name}: expected a number from 0, found {found[name][:40]!r}")
+    return int(found[name])
+
+
+def _id(found: dict[str, bytes], name: str) -> str:
+    text = found[name].decode("utf-8", "replace")
+    if not _ID.fullmatch(text):
+        raise MalformedEnvelopeError(
+            f"header {name}: expected an id of 1 to 64 letters, digits, - and _, found {text[:80]!r}"
+        )
+    return text
+
+
+def _check_place(record: Record, address: Address, catalog: bool, partition_of: PartitionOf) -> None:
+    if record.key != address.stream.encode():
+        found = (record.key or b"")[:80]
+        raise MalformedEnvelopeError(f"key: expected the stream {address.stream!r}, found {found!r}")
+    if (address.stream == CATALOG) != catalog:
+        where = "the events topic" if address.stream != CATALOG else "the catalog's topic"
+        raise MalformedEnvelopeError(f"the stream {address.stream!r} belongs into {where}")
+    expected = 0 if catalog else partition_of(address.stream)
+    if record.partition != expected:
+        raise MalformedEnvelopeError(
+            f"the stream {address.stream} belongs into partition {expected}, found in {record.partition}: "
+            f"the publisher hashes otherwise than docs/events.md says"
+        )
+
+
+def _fits(what: str, *texts: str) -> None:
+    found = sum(len(text.encode()) for text in texts)
+    if found > INDEXED_MAX:
+        raise MalformedEnvelopeError(f"{what}: expected at most {INDEXED_MAX} bytes of UTF-8, found {found}")
+
+
+def _check_series(key: types.SeriesKey) -> None:
+    if len(key.key) * 4 > INDEXED_MAX or any(key[1:]):
+        _fits("a metric's key, model and dataset together", *key)
+
+
+def _check_experiment_name(event: Any) -> None:
+    if not 1 <= len(event.name) <= limits.EXPERIMENT_NAME_MAX:
+        raise MalformedEnvelopeError(
+            f"{event.TYPE}.name: expected 1 to {limits.EXPERIMENT_NAME_MAX} characters, "
+            f"found {len(event.name)}"
+        )
+
+
+def _check_model_id(event: Any) -> None:
+    _fits(f"{event.TYPE}.model_id", event.model_id)
+
+
+def _check_model_status(event: types.ModelFinalized) -> None:
+    _check_model_id(event)
+    if event.status not in {"READY", "FAILED"}:
+        raise MalformedEnvelopeError(
+            f"{event.TYPE}.status: expected READY or FAILED, found {event.status[:80]!r}"
+        )
+
+
+def _check_range(event: types.RangeDeclared) -> None:
+    _fits(f"{event.TYPE}.session", event.session)
+    if event.first_seq + event.count > limits.STEP_MAX:
+        raise MalformedEnvelopeError(
+            f"{event.TYPE}: {event.count} records from {event.first_seq} are no range"
+        )
+
+
+def _check_partitions(event: types.InstallationCreated) -> None:
+    if not 1 <= event.partitions <= 10_000:
+        raise MalformedEnvelopeError(
+            f"{event.TYPE}.partitions: expected 1 to 10000, found {event.partitions}"
+        )
+
+
+_CHECKS: Final[dict[type, Callable[[Any], None]]] = {
+    types.Series: lambda event: _check_series(event.key),
+    types.Artifact: lambda event: _fits("artifact.path", event.path),
+    types.DatasetInput: lambda event: _fits("dataset_input: name and digest", event.name, event.digest),
+    types.RunStarted: lambda event: _fits("run_started.parent_run_id", event.parent_run_id),
+    types.ModelInput: _check_model_id,
+    types.ModelOutput: _check_model_id,
+    types.ModelCreated: _check_model_id,
+    types.ModelFinalized: _check_model_status,
+    types.ModelParams: _check_model_id,
+    types.ModelTags: _check_model_id,
+    types.ModelTagDeleted: _check_model_id,
+    types.ModelDeleted: _check_model_id,
+    types.SessionEnded: lambda event: _fits("session_ended.session", event.session),
+    types.SessionLost: lambda event: _fits("session_lost.session", event.session),
+    types.RangeDeclared: _check_range,
+    types.InstallationCreated: _check_partitions,
+    types.ExperimentCreated: _check_experiment_name,
+    types.ExperimentRenamed: _check_experiment_name,
+}

@@ -1,0 +1,25 @@
+-- Which worker writes which partition.
+
+-- name: ensure_partitions
+-- A row for every partition that is assigned to us; most are there.
+INSERT INTO ingest_partitions (topic, partition)
+SELECT * FROM unnest($1::text[], $2::int[]) AS assigned (topic, partition) ORDER BY topic, partition
+ON CONFLICT DO NOTHING;
+
+-- name: take_partition
+-- From now on this connection writes the partition: from where, and what was the last record applied?
+UPDATE ingest_partitions
+SET epoch = epoch + 1, owner = $3, backend_pid = pg_backend_pid(),
+    backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+WHERE topic = $1 AND partition = $2
+RETURNING epoch, next_offset, last_hash;
+
+-- name: terminate_owner
+-- End the connection of the partition's owner, which has held its row for longer than we wait.
+SELECT pg_terminate_backend(a.pid)
+FROM ingest_partitions p JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.backend_start = p.backend_start
+WHERE p.topic = $1 AND p.partition = $2 AND a.pid <> pg_backend_pid();
+
+-- name: claim_place
+-- Is this place among the workers free? It is ours for as long as the connection lives.
+SELECT pg_try_advisory_lock(29299, $1::int);

@@ -1,0 +1,185 @@
+"""Runs the rules over a batch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runstone.events import CATALOG, Envelope, cut, types
+from runstone_ingest.projector.catalog import IN_THE_CATALOG, Names
+from runstone_ingest.projector.models import ON_A_MODEL
+from runstone_ingest.projector.points import Segment
+from runstone_ingest.projector.rows import Changes, Loaded, Needed, Run, Tally
+from runstone_ingest.projector.runs import BESIDE_THE_RUN, ON_A_SESSION, ON_THE_RUN, revoke_loss
+from runstone_ingest.records import Admitted, DeadLetter
+
+Item = Admitted | DeadLetter
+
+ModelEvent = (
+    types.ModelCreated
+    | types.ModelFinalized
+    | types.ModelParams
+    | types.ModelTags
+    | types.ModelTagDeleted
+    | types.ModelDeleted
+)
+SessionEvent = types.SessionEnded | types.SessionLost | types.RangeDeclared
+
+
+def needed(items: Iterable[Item]) -> Needed:
+    """Which rows `project` will ask for."""
+    found = Needed()
+    for item in items:
+        if isinstance(item, DeadLetter):
+            if item.address is not None and item.accountable:
+                found.marks.add((item.address.stream, item.address.session))
+            continue
+        envelope = item.envelope
+        stream = envelope.stream
+        found.marks.add((stream, envelope.session))
+        if stream == CATALOG:
+            _needed_of_catalog(found, envelope)
+            continue
+        found.runs.add(stream)
+        for event in envelope.events:
+            if isinstance(event, SessionEvent):
+                found.marks.add((stream, event.session))
+            elif isinstance(event, ModelEvent):
+                found.models.add((stream, event.model_id))
+    return found
+
+
+def _needed_of_catalog(found: Needed, envelope: Envelope) -> None:
+    for event in envelope.events:
+        if isinstance(event, types.InstallationCreated):
+            found.experiment_ids.add(0)
+        elif isinstance(event, types.ExperimentCreated):
+            found.experiment_names.add(event.name)
+        else:
+            assert isinstance(event, types.CatalogEvent)
+            found.experiment_ids.add(event.experiment_id)
+            if isinstance(event, types.ExperimentRenamed):
+                found.experiment_names.add(event.name)
+
+
+def project(items: Iterable[Item], loaded: Loaded) -> Changes:
+    """What *items*, in topic order within each partition, make of the rows in *loaded*.
+
+    What of a record has been applied already is trimmed; a record of which nothing is new is a duplicate.
+    """
+    changes = Changes(loaded)
+    names = Names(loaded.experiments)
+    for item in items:
+        record = item.record
+        tally = changes.tallies.setdefault((record.topic, record.partition), Tally())
+        tally.records += 1
+        if isinstance(item, DeadLetter):
+            tally.dead += 1
+            _bury(changes, item)
+            continue
+        envelope = item.envelope
+        mark = changes.mark(envelope.stream, envelope.session)
+        ranges = mark.claim(envelope.first_seq, envelope.end_seq)
+        if not ranges:
+            tally.duplicates += 1
+        for low, end in ranges:
+            piece = cut(envelope, low, end)
+            if piece.stream == CATALOG:
+                for event in piece.events:
+                    IN_THE_CATALOG[type(event)](changes, names, event)
+            else:
+                _Stream(changes, piece, record.partition, record.offset).apply()
+    return changes
+
+
+def _bury(changes: Changes, letter: DeadLetter) -> None:
+    changes.dead.append(letter)
+    if letter.address is not None and letter.accountable:
+        session, stream, first_seq, n = letter.address
+        changes.mark(stream, session).leave_out(first_seq + n)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One envelope's new records on their way into the rows of their stream."""
+
+    changes: Changes
+    envelope: Envelope
+    partition: int
+    offset: int
+
+    def _run(self) -> Run:
+        return self.changes.run(self.envelope.stream, self.partition, self.offset)
+
+    def apply(self) -> None:
+        changes, envelope = self.changes, self.envelope
+        stream, session = envelope.stream, envelope.session
+        mark = changes.mark(stream, session)
+        if mark.ended == "lost" and revoke_loss(changes.known_run(stream), session, mark):
+            changes.written.add(stream)
+        if envelope.points:
+            self._run()
+        for event in envelope.events:
+            kind = type(event)
+            if kind in ON_THE_RUN:
+                ON_THE_RUN[kind](self._run(), session, event)
+                changes.written.add(stream)
+            elif kind in BESIDE_THE_RUN:
+                self._run()
+                BESIDE_THE_RUN[kind](changes, stream, session, event)
+            elif isinstance(event, SessionEvent):
+                concerned = changes.mark(stream, event.session)
+                if ON_A_SESSION[kind](changes.known_run(stream), concerned, event):
+                    changes.written.add(stream)
+            elif isinstance(event, ModelEvent):
+                self._apply_to_model(event)
+            else:
+                self._run()  # a series, which _segments takes
+        self._segments()
+        run = changes.known_run(stream)
+        if run is not None:
+            run.last_offset = self.offset
+
+    def _apply_to_model(self, event: ModelEvent) -> None:
+        if event.model_id != self.envelope.stream:
+            self._run()
+        model = self.changes.model(self.envelope.stream, event.model_id)
+        ON_A_MODEL[type(event)](model, event)
+        model.last_update_time = event.time
+
+    def _segments(self) -> None:
+        """Points of single calls and whole series, in the order in which they were appended."""
+        envelope, points = self.envelope, self.envelope.points
+        done = 0
+        for place, (index, event) in enumerate(zip(envelope.index, envelope.events, strict=True)):
+            if not isinstance(event, types.Series):
+                continue
+            before = index - place
+            self._table(done, before)
+            done = before
+            if event.values:
+                self.changes.segments.append(
+                    Segment(
+                        envelope.stream,
+                        self.offset,
+                        [event.key],
+                        None,
+                        event.steps,
+                        event.times,
+                        event.values,
+                    )
+                )
+        self._table(done, len(points))
+
+    def _table(self, low: int, end: int) -> None:
+        points = self.envelope.points
+        if low < end:
+            self.changes.segments.append(
+                Segment(
+                    self.envelope.stream,
+                    self.offset,
+                    points.keys,
+                    points.k[low:end],
+                    points.s[low:end],
+                    points.t[low:end],
+                    points.v[low:end],
+                )
+            )
