@@ -7,6 +7,7 @@ anything large is imported, so whoever starts it has nothing to wait for and nev
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,6 +44,10 @@ def _run() -> NoReturn:
     code = 1
     try:
         code = main()
+    except SystemExit as left:  # a usage error, which argparse has explained
+        code = left.code if isinstance(left.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -9,6 +9,7 @@ import logging
 import signal
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from runstone.events.envelope import CATALOG
 from runstone.events.types import SessionEnded
@@ -28,7 +29,7 @@ async def end_session(session: Session) -> None:
     session.folder.ended.mkdir(exist_ok=True)
     said = []
     for stream, progress in session.progress.streams.items():
-        marker = session.folder.ended / stream
+        marker = session.folder.ended / quote(stream, safe="")
         if stream == CATALOG or marker.exists():
             continue
         status, reason = outcome(progress, cause)
@@ -61,6 +62,9 @@ def outcome(progress: StreamProgress, cause: int) -> tuple[str, str]:
         except ValueError:
             name = f"signal {cause}"
         return "KILLED", f"the process was ended by {name}"
+    if not progress.owned:
+        # A process that joined says nothing when it ends; its status is nobody's.
+        return "FAILED", "the process, which had joined the run, is gone"
     return "FAILED", "the process ended without ending the run"
 
 

@@ -118,7 +118,7 @@ class Service:
             grown = [
                 self._syncing[session.id]
                 for session in self._delivery.sessions.values()
-                if not session.drained
+                if self._syncing[session.id].due(session.tail.position, session.tail.has_more())
             ]
             if grown:
                 await loop.run_in_executor(self._executor, _sync_all, grown)

@@ -21,11 +21,23 @@ class Syncing:
         self._folder = folder
         self._number = number
         self._entries = 0
+        self._read_to: object = None
+
+    def due(self, read_to: object, more: bool) -> bool:
+        """Whether something may have been appended since the last `sync`.
+
+        Args:
+            read_to: how far the sender has read the session by now.
+            more: there is something it has not read.
+        """
+        grown = more or read_to != self._read_to
+        self._read_to = read_to
+        return grown
 
     def sync(self) -> None:
         """Sync the segments from the last synced one on, and the folder when a file was added. Blocks.
 
-        A segment without dirty pages costs two system calls and no I/O.
+        A segment without dirty pages costs three system calls and no I/O.
 
         Raises:
             OSError: the disk refuses.
