@@ -125,7 +125,7 @@ def _from_buffer(values: object, typecode: str) -> "array[Any] | None":
     if view.ndim != 1 or view.itemsize != 8 or view.format not in wanted or not view.contiguous:
         return None
     found = array(typecode)
-    found.frombytes(view)
+    found.frombytes(view.cast("B"))
     return found
 
 

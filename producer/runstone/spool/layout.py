@@ -88,8 +88,9 @@ class MachineFolder:
             OSError: it cannot be made here.
             ValueError: it belongs to another format of the spool.
         """
-        for folder in (self.sessions, self.destinations, self.rejected):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, self.sessions, self.destinations, self.rejected):
+            folder.mkdir(mode=0o700, exist_ok=True)
         _put(self.format, b"%d" % FORMAT)
         found = self.format.read_text().strip()
         if found != str(FORMAT):

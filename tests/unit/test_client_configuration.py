@@ -1,0 +1,100 @@
+"""What the environment says is read once, checked, and refused where it makes no sense."""
+
+from pathlib import Path
+
+import pytest
+
+import runstone
+from runstone.configuration import SPOOL_LIMIT, check_tracking_uri, read_configuration
+from runstone.exceptions import InvalidInputError
+from runstone.spool.layout import spool_root, this_machine
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in (
+        "TRACKING_URI",
+        "EXPERIMENT",
+        "RUN_ID",
+        "DISABLED",
+        "OFFLINE",
+        "QUIET",
+        "STRICT",
+        "SPOOL",
+        "SPOOL_LIMIT",
+    ):
+        monkeypatch.delenv(f"RUNSTONE_{name}", raising=False)
+    for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)  # fmt: skip
+
+
+def test_without_any_variable_the_defaults_hold():
+    found = read_configuration()
+    assert found.tracking_uri == "http://127.0.0.1:5000"
+    assert (found.experiment, found.run_id, found.rank) == ("", "", -1)
+    assert not any((found.disabled, found.offline, found.quiet, found.strict))
+    assert found.spool_limit == SPOOL_LIMIT
+
+
+def test_arguments_come_before_variables(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNSTONE_TRACKING_URI", "https://env.example")
+    monkeypatch.setenv("RUNSTONE_SPOOL", "/env")
+    assert read_configuration().tracking_uri == "https://env.example"
+    found = read_configuration("http://argument.example:81/base/", tmp_path)
+    assert (found.tracking_uri, found.spool) == ("http://argument.example:81/base", tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["", "localhost:5000", "ftp://h", "http://", "http://h:x", "http://h:99999",
+                                 "http://h/?q=1", "http://h h", "file:///tmp", "http://" + "h" * 2000, 5])  # fmt: skip
+def test_a_tracking_uri_that_is_no_url_raises_at_once(uri):
+    with pytest.raises(InvalidInputError, match="the tracking URI"):
+        check_tracking_uri(uri)
+    with pytest.raises(InvalidInputError, match="the tracking URI"):
+        runstone.Client(tracking_uri=uri)
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_"), [("1000", 1000), ("20M", 20 << 20), ("2 GiB", 2 << 30), ("1kb", 1024)]
+)
+def test_the_spool_limit_may_carry_a_unit(monkeypatch, said, bytes_):
+    monkeypatch.setenv("RUNSTONE_SPOOL_LIMIT", said)
+    assert read_configuration().spool_limit == bytes_
+
+
+@pytest.mark.parametrize(("name", "value"), [("SPOOL_LIMIT", "much"), ("OFFLINE", "maybe"), ("STRICT", "2")])
+def test_a_variable_that_makes_no_sense_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(f"RUNSTONE_{name}", value)
+    with pytest.raises(InvalidInputError, match=f"RUNSTONE_{name}"):
+        read_configuration()
+
+
+def test_the_rank_is_that_of_the_job_rather_than_that_of_the_machine(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert read_configuration().rank == 0
+    monkeypatch.setenv("RANK", "12")
+    assert read_configuration().rank == 12
+
+
+def test_the_spool_lies_in_the_state_folder_of_the_user(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert spool_root() == Path("/state/runstone/spool")
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert spool_root() == Path.home() / ".local/state/runstone/spool"
+
+
+def test_whoever_comes_first_makes_the_machines_folder(tmp_path):
+    machine = this_machine(tmp_path / "spool")
+    machine.make()
+    machine.make()
+    assert machine.format.read_text() == "1"
+    assert machine.asleep.read_bytes() == bytes(8)
+    assert machine.wake.is_fifo()
+    assert machine.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_spool_of_another_format_is_left_alone(tmp_path):
+    machine = this_machine(tmp_path)
+    machine.make()
+    machine.format.write_text("2")
+    with pytest.raises(ValueError, match="format 2"):
+        machine.make()
