@@ -32,7 +32,7 @@ def application(configuration: Configuration) -> web.Application:
     app = web.Application(middlewares=[problems.middleware], client_max_size=BODY_MAX)
     app[CONFIGURATION] = configuration
     app[MODEL] = ReadModel(configuration.dsn)
-    app[END_OFFSETS] = EndOffsets(configuration.bootstrap_servers, list(configuration.topics.values()))
+    app[END_OFFSETS] = EndOffsets(configuration.bootstrap_servers)
     app[ROUTES_SERVED] = ROUTES
     for route in ROUTES:
         if route.method == "GET":

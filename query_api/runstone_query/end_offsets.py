@@ -7,7 +7,7 @@ that is away is asked once a second and not once a request.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,10 @@ from runstone_store.kafka_settings import security
 _log: Final = logging.getLogger(__name__)
 
 
+Place = tuple[str, int]
+"""A topic and the number of a partition."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """Attributes:
@@ -26,29 +30,30 @@ class Ends:
     reason: why there are none, in words for people; null where Kafka answered.
     """
 
-    offsets: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    offsets: Mapping[Place, int] = field(default_factory=dict)
     reason: str | None = None
 
 
 class EndOffsets:
-    """The ends of *topics* at *bootstrap_servers* (empty: no Kafka is named, every answer says so)."""
+    """The ends of partitions at *bootstrap_servers* (empty: no Kafka is named, every answer says so)."""
 
-    def __init__(self, bootstrap_servers: str, topics: Sequence[str]) -> None:
+    def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap = bootstrap_servers
-        self._topics = tuple(topics)
         self._consumer: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
+        self._asked: frozenset[Place] = frozenset()
         self._known = Ends()
         self._until = 0.0
 
-    async def get(self) -> Ends:
-        """The ends as they are, or were a moment ago. Never raises."""
+    async def get(self, places: Collection[Place]) -> Ends:
+        """The ends of *places* as they are, or were a moment ago. Never raises."""
         if not self._bootstrap:
             return Ends(reason="RUNSTONE_BOOTSTRAP_SERVERS is not set, so Kafka cannot be asked")
+        asked = frozenset(places)
         async with self._lock:
             now = asyncio.get_running_loop().time
-            if now() >= self._until:
-                self._known = await self._ask()
+            if now() >= self._until or asked != self._asked:
+                self._known, self._asked = await self._ask(asked), asked
                 self._until = now() + END_OFFSETS_FOR_S
             return self._known
 
@@ -57,18 +62,11 @@ class EndOffsets:
         async with self._lock:
             await self._drop()
 
-    async def _ask(self) -> Ends:
+    async def _ask(self, places: Collection[Place]) -> Ends:
         try:
             async with asyncio.timeout(KAFKA_TIMEOUT_S):
                 consumer = await self._connected()
-                partitions = [
-                    TopicPartition(topic, partition)
-                    for topic in self._topics
-                    for partition in consumer.partitions_for_topic(topic) or ()
-                ]
-                if not partitions:
-                    return Ends(reason=f"Kafka has no topic {' or '.join(self._topics)}")
-                found = await consumer.end_offsets(partitions)
+                found = await consumer.end_offsets([TopicPartition(*place) for place in places])
         except Exception as away:  # aiokafka raises many kinds; each means that Kafka cannot be asked
             _log.warning("Kafka does not tell its ends: %s: %s", type(away).__name__, away)
             await self._drop()
@@ -87,7 +85,6 @@ class EndOffsets:
                 **security(),
             )
             await self._consumer.start()
-        await self._consumer.topics()  # asks anew, so a topic made later is found
         return self._consumer
 
     async def _drop(self) -> None:

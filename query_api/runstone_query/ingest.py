@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runstone_query.end_offsets import Ends
+from runstone_query.end_offsets import Ends, Place
 from runstone_query.snapshot import Snapshot
 from runstone_store import named_sql
 
@@ -15,9 +15,19 @@ _UNSEEN: Final = {"next_offset": 0, "records": 0, "duplicates": 0, "dead": 0, "u
 Row = Mapping[str, Any]
 
 
-async def read_partitions(snapshot: Snapshot, topics: Mapping[str, str]) -> list[Row]:
-    """The rows of `report`."""
-    return list(await snapshot.rows(_BLOCKS["partitions"], list(topics.values())))
+async def read_partitions(snapshot: Snapshot, topics: Mapping[str, str]) -> dict[Place, Row]:
+    """Every partition of *topics* (by role) that there is, those included that no worker has had yet.
+
+    How many the events topic has is what was recorded when it was made; before that record has come, only
+    the partitions are known that a worker has.
+    """
+    installation = await read_installation(snapshot)
+    found: dict[Place, Row] = {}
+    if installation is not None:
+        found = {(topics["events"], n): _UNSEEN for n in range(installation["partitions"])}
+        found[topics["catalog"], 0] = _UNSEEN
+    rows = await snapshot.rows(_BLOCKS["partitions"], list(topics.values()))
+    return found | {(row["topic"], row["partition"]): row for row in rows}
 
 
 async def read_installation(snapshot: Snapshot) -> Row | None:
@@ -25,16 +35,17 @@ async def read_installation(snapshot: Snapshot) -> Row | None:
     return await snapshot.row(_BLOCKS["installation"])
 
 
-def report(rows: list[Row], ends: Ends) -> dict[str, Any]:
+def report(rows: Mapping[Place, Row], ends: Ends) -> dict[str, Any]:
     """Per partition how far ingest is, and the sum of what lies before it (null where Kafka is away).
 
     Offsets are not dense (a transaction's markers have some), so the lag counts offsets, at least as many as
     there are records.
     """
-    known: dict[tuple[str, int], Mapping[str, Any]] = {(row["topic"], row["partition"]): row for row in rows}
+    reason = ends.reason
+    if not rows:
+        reason = "the read model knows no partitions yet: no worker has begun"
     partitions = []
-    for topic, partition in sorted({*known, *ends.offsets}):
-        row = known.get((topic, partition), _UNSEEN)
+    for (topic, partition), row in sorted(rows.items(), key=lambda item: item[0]):
         end = ends.offsets.get((topic, partition))
         partitions.append(
             {
@@ -52,6 +63,6 @@ def report(rows: list[Row], ends: Ends) -> dict[str, Any]:
     lags = [p["lag_records"] for p in partitions if p["lag_records"] is not None]
     return {
         "partitions": partitions,
-        "lag_records": None if ends.reason else sum(lags),
-        "lag_unknown_because": ends.reason,
+        "lag_records": None if reason else sum(lags),
+        "lag_unknown_because": reason,
     }

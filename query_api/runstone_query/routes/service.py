@@ -50,7 +50,7 @@ async def get_ingest(request: web.Request) -> web.Response:
     topics = request.app[CONFIGURATION].topics
     # the read model first: what it has applied by then is never beyond an end that is asked for afterwards
     rows = await request.app[MODEL].read(lambda snapshot: ingest.read_partitions(snapshot, topics))
-    return json(ingest.report(rows, await request.app[END_OFFSETS].get()))
+    return json(ingest.report(rows, await request.app[END_OFFSETS].get(rows)))
 
 
 async def get_openapi(request: web.Request) -> web.Response:
