@@ -15,7 +15,6 @@ from typing import Final
 import orjson
 
 from runstone import notices
-from runstone.events.identity import new_run_id
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import checked_artifact_path
 from runstone.spool.session import Session
@@ -41,7 +40,7 @@ def order_upload(
     folder = session.folder
     if folder is None:
         return None
-    upload = new_run_id()
+    upload = session.next_upload()
     data = folder.upload_data(upload)
     order = folder.upload_json(upload)
     try:

@@ -8,6 +8,7 @@ alive) and leaves the folder alone; the child's first record makes a session of 
 """
 
 import fcntl
+import itertools
 import mmap
 import os
 import sys
@@ -57,6 +58,7 @@ class Session:
         self._disabled = self.writer.dead = disabled
         self.folder: SessionFolder | None = None
         self.uploads: list[str] = []
+        self._uploads_made = itertools.count(1)
         self._mapped = False
         self._lock = -1
         self._wake = -1
@@ -233,6 +235,10 @@ class Session:
         if upload in self.uploads:
             self.uploads.remove(upload)
         return True
+
+    def next_upload(self) -> str:
+        """An id for an upload; they sort in the order in which they were made."""
+        return f"{next(self._uploads_made):08d}-{os.urandom(4).hex()}"
 
     def pointer(self, upload: str) -> tuple[str, int] | None:
         """Session and seq under which the sender published an upload's pointer; None while it has not."""

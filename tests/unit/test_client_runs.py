@@ -1,0 +1,418 @@
+"""What the calls leave in the spool, from the first run of a process to its end."""
+
+import asyncio
+import json
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runstone
+from runstone import lifetime, notices
+from runstone.events.identity import experiment_id
+from runstone.exceptions import InvalidInputError, RunEndedError, RunstoneError
+from tests.spool_contents import (
+    POINT,
+    SERIES,
+    Record,
+    assert_dense,
+    events,
+    run_streams,
+    session_folders,
+    spool_records,
+)
+
+URI = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def offline_environment(monkeypatch):
+    for name in ("EXPERIMENT", "RUN_ID", "DISABLED", "STRICT", "SPOOL_LIMIT"):
+        monkeypatch.delenv(f"RUNSTONE_{name}", raising=False)
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("RUNSTONE_OFFLINE", "1")
+    monkeypatch.setattr(notices, "_said", set())
+
+
+@pytest.fixture
+def client(tmp_path):
+    made = runstone.Client(URI, spool=tmp_path / "spool")
+    yield made
+    while made.active_run():
+        made.end_run()
+
+
+@pytest.fixture
+def records(tmp_path):
+    def read() -> list[Record]:
+        lifetime.slow_facts.finish(30)
+        found = spool_records(tmp_path / "spool")
+        assert_dense(found)
+        return found
+
+    return read
+
+
+def uploads(root: Path) -> list[tuple[dict, bytes]]:
+    [folder] = session_folders(root / "spool")
+    orders = [json.loads(order.read_bytes()) for order in sorted((folder / "uploads").glob("*.json"))]
+    return [(order, (folder / "uploads" / f"{order['id']}.data").read_bytes()) for order in orders]
+
+
+def test_nothing_is_written_before_the_first_run(client, tmp_path):
+    client.set_experiment("e")
+    assert client.active_run() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_announces_its_experiment_starts_takes_what_is_logged_and_ends(client, records):
+    client.set_experiment("Churn")
+    with client.start_run(run_name="first", tags={"team": "blue"}) as run:
+        client.log_param("C", 0.1)
+        client.log_metric("loss", 0.5, 3)
+        client.log_metric("loss", np.float32(0.25))
+        client.set_tag("stage", "dev")
+        client.delete_tag("stage")
+        assert client.active_run() is run
+    assert client.active_run() is None
+    found = records()
+    assert [e["name"] for e in events(found, "catalog", "experiment_created")] == ["Churn"]
+    of_run = [r for r in found if r.stream == run.run_id]
+    kinds = [r.data["type"] if r.kind != POINT else "point" for r in of_run]
+    assert [k for k in kinds if k != "run_context"] == [
+        "run_started", "tag", "param", "point", "point", "tag", "tag_deleted", "run_ended",
+    ]  # fmt: skip
+    started = of_run[0].data
+    assert started["experiment_id"] == run.experiment_id == experiment_id("Churn")
+    assert (started["experiment_name"], started["name"]) == ("Churn", "first")
+    assert started["user"] == started["context"]["user"]
+    assert [(r.key, r.data) for r in of_run if r.kind == POINT] == [("loss", (3, 0.5)), ("loss", (0, 0.25))]
+    assert events(found, run.run_id, "run_ended")[0]["status"] == "FINISHED"
+    [context] = events(found, run.run_id, "run_context")
+    assert {"command", "packages"} <= set(context["context"])
+
+
+def test_an_experiment_is_announced_once_in_a_process(client, records):
+    for name in ("a", "b", "a"):
+        client.start_run(experiment=name).end()
+    assert [e["name"] for e in events(records(), "catalog", "experiment_created")] == ["a", "b"]
+
+
+def test_a_block_that_is_left_by_an_exception_fails_the_run_with_its_type_and_message(client, records):
+    with pytest.raises(ZeroDivisionError), client.start_run() as run:
+        _ = 1 / 0
+    [ended] = events(records(), run.run_id, "run_ended")
+    assert (ended["status"], ended["reason"]) == ("FAILED", "ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(0, "FINISHED"), (None, "FINISHED"), (3, "FAILED"), ("no", "FAILED")]
+)
+def test_a_block_that_is_left_by_an_exit_ends_by_its_code(client, records, code, status):
+    with pytest.raises(SystemExit), client.start_run() as run:
+        raise SystemExit(code)
+    assert events(records(), run.run_id, "run_ended")[0]["status"] == status
+
+
+def test_a_run_that_has_ended_takes_nothing_more(client, records, tmp_path):
+    run = client.start_run()
+    run.log_metric("k", 1)
+    run.end()
+    before = len([r for r in records() if r.stream == run.run_id])
+    (tmp_path / "file").write_text("x")
+    for call in (
+        lambda: run.log_metric("k", 1.0),
+        lambda: run.log_metric("new", 1),
+        lambda: run.log_metrics({"k": 1}),
+        lambda: run.log_series("k", [1]),
+        lambda: run.log_param("k", 1),
+        lambda: run.set_tag("k", 1),
+        lambda: run.delete_tag("k"),
+        lambda: run.log_text("x", "a.txt"),
+        lambda: run.log_artifact(tmp_path / "file"),
+    ):
+        with pytest.raises(RunEndedError, match=run.run_id):
+            call()
+    run.end("FAILED")
+    assert len([r for r in records() if r.stream == run.run_id]) == before
+
+
+def test_a_mistake_raises_before_anything_is_written(client, records, tmp_path):
+    run = client.start_run()
+    before = len(records())
+    for call in (
+        lambda: run.log_metric("", 1.0),
+        lambda: run.log_metric("k", "1.0"),
+        lambda: run.log_metric("k", None),
+        lambda: run.log_metric("k", 1.0, 2**63),
+        lambda: run.log_metric("k", 1.0, "1"),
+        lambda: run.log_metric([], 1.0),
+        lambda: run.log_metrics({"good": 1, "bad": "x"}),
+        lambda: run.log_metrics([1]),
+        lambda: run.log_params({"good": 1, "b\nad": 1}),
+        lambda: run.set_tags({"good": 1, "x" * 251: 1}),
+        lambda: run.log_series("k", [1, 2], [1]),
+        lambda: run.log_series("k", [1, "2"]),
+        lambda: run.log_series("k", [1], [1], [-1]),
+        lambda: run.log_artifact(tmp_path / "missing"),
+        lambda: run.log_artifact(__file__, "../up"),
+        lambda: run.log_artifacts(tmp_path / "missing"),
+        lambda: run.log_text("x", "/etc/passwd"),
+        lambda: run.log_text(b"x", "a"),
+        lambda: run.log_dict({1: {2, 3}, "c": {}}, "a\\b"),
+        lambda: run.log_model(lambda: 0, "m"),
+        lambda: run.end("DONE"),
+    ):
+        with pytest.raises(InvalidInputError):
+            call()
+    assert issubclass(InvalidInputError, RunstoneError)
+    assert len(records()) == before
+    assert uploads(tmp_path) == []
+
+
+def test_a_series_is_cut_into_records_and_keeps_every_point(client, records):
+    n = 10_000
+    with client.start_run() as run:
+        run.log_series("a", np.arange(n) / 7)
+        run.log_series("b", [1.5, 2.5], steps=[-(2**63), 2**63 - 1], times=[0, 1_700_000_000_000])
+        run.log_series("none", [])
+    series = [r for r in records() if r.kind == SERIES]
+    points = [p for r in series if r.key == "a" for p in zip(*r.data[:2], strict=True)]
+    assert points == [(i, i / 7) for i in range(n)]
+    assert len(series) == 4
+    assert series[-1].data == ([-(2**63), 2**63 - 1], [1.5, 2.5], [0, 1_700_000_000_000])
+
+
+def test_a_long_or_unholdable_text_is_altered_and_the_run_says_so(client, records, capsys):
+    with client.start_run() as run:
+        run.log_param("long", "x" * 7000)
+        run.set_tag("nul", "a\0b")
+    found = records()
+    assert events(found, run.run_id, "param")[0]["value"] == "x" * 6000
+    tags = {e["key"]: e["value"] for e in events(found, run.run_id, "tag")}
+    assert tags["nul"] == "a\N{REPLACEMENT CHARACTER}b"
+    assert "7000 to 6000" in tags["runstone.altered.long"]
+    assert "runstone.altered.nul" in tags
+    assert capsys.readouterr().err.count("warning: param 'long' was truncated") == 1
+
+
+def test_strict_refuses_what_would_be_altered(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNSTONE_STRICT", "1")
+    client = runstone.Client(URI, spool=tmp_path)
+    with client.start_run() as run, pytest.raises(InvalidInputError, match="RUNSTONE_STRICT"):
+        run.log_params({"fine": 1, "long": "x" * 6001})
+    assert events(spool_records(tmp_path), run.run_id, "param") == []
+
+
+def test_a_nested_run_has_the_active_one_as_its_parent(client, records):
+    with client.start_run() as outer:
+        with pytest.raises(InvalidInputError, match="nested=True"):
+            client.start_run()
+        with client.start_run(nested=True) as inner:
+            client.log_metric("k", 1)
+        client.log_metric("k", 2)
+    found = records()
+    assert events(found, inner.run_id, "run_started")[0]["parent_run_id"] == outer.run_id
+    assert "parent_run_id" not in events(found, outer.run_id, "run_started")[0]
+    assert [r.data[1] for r in found if r.kind == POINT] == [1.0, 2.0]
+    assert [r.stream for r in found if r.kind == POINT] == [inner.run_id, outer.run_id]
+
+
+def test_without_an_active_run_a_call_starts_one(client, records):
+    client.log_metric("k", 1)
+    run = client.active_run()
+    client.log_metric("k", 2)
+    client.end_run()
+    client.end_run()
+    assert run_streams(records()) == [run.run_id]
+
+
+def test_a_thread_without_a_run_of_its_own_logs_to_the_innermost(client, records):
+    with client.start_run() as run:
+        thread = threading.Thread(target=client.log_metric, args=("k", 1))
+        thread.start()
+        thread.join()
+    assert [r.stream for r in records() if r.kind == POINT] == [run.run_id]
+
+
+def test_tasks_have_runs_of_their_own(client, records):
+    async def train(value: float, started: asyncio.Barrier) -> str:
+        with client.start_run() as run:
+            await started.wait()
+            client.log_metric("k", value)
+        return run.run_id
+
+    async def both() -> list[str]:
+        started = asyncio.Barrier(2)
+        return await asyncio.gather(train(1.0, started), train(2.0, started))
+
+    ids = asyncio.run(both())
+    assert {(r.stream, r.data[1]) for r in records() if r.kind == POINT} == {(ids[0], 1.0), (ids[1], 2.0)}
+
+
+def test_resuming_a_run_opens_a_new_attempt_under_its_old_name(client, records):
+    client.start_run(run_name="first").end()
+    run_id = run_streams(records())[0]
+    with client.start_run(run_id=run_id) as again:
+        again.log_metric("k", 1)
+        with pytest.raises(InvalidInputError, match="active already"):
+            client.start_run(run_id=run_id, nested=True)
+    started = events(records(), run_id, "run_started")
+    assert [e["name"] for e in started] == ["first", ""]
+    assert len(events(records(), run_id, "run_ended")) == 2
+
+
+def test_a_rank_above_zero_joins_the_shared_run_and_never_ends_it(monkeypatch, tmp_path):
+    run_id = "0123456789abcdef" * 2
+    monkeypatch.setenv("RUNSTONE_RUN_ID", run_id)
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        with runstone.Client(URI, spool=tmp_path / rank).start_run() as run:
+            run.log_metric("k", int(rank))
+        assert run.run_id == run_id
+    joined, started = spool_records(tmp_path / "1"), spool_records(tmp_path / "0")
+    assert events(joined, run_id, "run_started", "run_ended") == []
+    assert events(joined, run_id, "run_joined")[0]["context"]["rank"] == 1
+    assert len(events(started, run_id, "run_started", "run_ended")) == 2
+
+
+def test_the_shared_run_is_that_of_a_processs_first_run_only(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNSTONE_RUN_ID", "0123456789abcdef" * 2)
+    client = runstone.Client(URI, spool=tmp_path)
+    with client.start_run() as first, client.start_run(nested=True) as nested:
+        pass
+    with client.start_run() as second:
+        pass
+    assert first.run_id == "0123456789abcdef" * 2
+    assert len({first.run_id, nested.run_id, second.run_id}) == 3
+
+
+def test_artifacts_are_copied_aside_with_their_order(client, tmp_path):
+    source = tmp_path / "plot.png"
+    source.write_bytes(b"png")
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a.csv").write_text("1,2")
+    with client.start_run() as run:
+        run.log_artifact(source)
+        run.log_artifact(str(source), "plots/")
+        run.log_artifacts(folder, "data")
+        run.log_artifact(folder)
+        client.log_text("hällo", "notes/a.txt")
+        client.log_dict({"a": [1, None], "path": Path("/x")}, "d.json")
+    source.write_bytes(b"changed")
+    found = uploads(tmp_path)
+    assert [(o["path"], o["media_type"], data) for o, data in found[:-1]] == [
+        ("plot.png", "image/png", b"png"),
+        ("plots/plot.png", "image/png", b"png"),
+        ("data/deep/a.csv", "text/csv", b"1,2"),
+        ("folder/deep/a.csv", "text/csv", b"1,2"),
+        ("notes/a.txt", "text/plain", "hällo".encode()),
+    ]
+    assert json.loads(found[-1][1]) == {"a": [1, None], "path": "/x"}
+    for order, data in found:
+        assert order["size"] == len(data)
+        assert (order["run_id"], order["experiment_id"]) == (run.run_id, run.experiment_id)
+
+
+def test_a_model_is_a_pickle_and_a_description(client, tmp_path):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    fitted = linear_model.LogisticRegression(C=0.5).fit([[0.0], [1.0]], [0, 1])
+    with client.start_run() as run:
+        run.log_model(fitted, "clf")
+    (order, pickled), (described, description) = uploads(tmp_path)
+    assert (order["path"], described["path"]) == ("clf/model.pkl", "clf/model.json")
+    (tmp_path / "model.pkl").write_bytes(pickled)
+    import joblib
+
+    assert joblib.load(tmp_path / "model.pkl").predict([[1.0]]) == [1]
+    found = json.loads(description)
+    assert found["class"].endswith(".LogisticRegression")
+    assert found["parameters"]["C"] == "0.5"
+    assert {"python", "sklearn", "numpy"} <= set(found["versions"])
+
+
+def test_any_object_that_can_be_pickled_is_a_model(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("runstone.models._joblib", lambda: None)
+    with client.start_run() as run:
+        run.log_model({"weights": [1, 2]}, "plain")
+    assert pickle.loads(uploads(tmp_path)[0][1]) == {"weights": [1, 2]}
+
+
+def test_disabled_calls_do_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("RUNSTONE_DISABLED", "1")
+    client = runstone.Client(URI, spool=tmp_path / "spool")
+    with client.start_run() as run:
+        run.log_metric("k", 1)
+        run.log_param("k", 1)
+        run.log_text("x", "a.txt")
+    assert client.flush(0)
+    assert not (tmp_path / "spool").exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_where_nothing_can_be_written_one_warning_says_so_and_calls_do_nothing(tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    client = runstone.Client(URI, spool=tmp_path / "file")
+    with client.start_run() as run:
+        for i in range(10):
+            run.log_metric("k", i)
+        run.log_text("x", "a.txt")
+    assert capsys.readouterr().err.count("nothing can be logged") == 1
+    assert client.flush(0) is False
+
+
+def test_at_its_limit_the_spool_refuses_points_keeps_params_and_tells_once(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("RUNSTONE_SPOOL_LIMIT", "2M")
+    client = runstone.Client(URI, spool=tmp_path)
+    with client.start_run() as run:
+        for i in range(100_000):
+            run.log_metric("k", i)
+        run.log_param("still", "here")
+    found = [r for r in spool_records(tmp_path) if r.stream == run.run_id]
+    lost = [
+        seq
+        for e in events(found, run.run_id, "range_declared")
+        for seq in range(e["first_seq"], e["first_seq"] + e["count"])
+    ]
+    assert len(lost) > 50_000
+    assert sorted([*lost, *(r.seq for r in found)]) == list(range(len(lost) + len(found)))
+    assert events(found, run.run_id, "param")[0]["value"] == "here"
+    assert capsys.readouterr().err.count("is full") == 1
+
+
+def test_flush_is_false_as_long_as_nobody_has_acknowledged(client):
+    assert client.flush(0)
+    with client.start_run() as run:
+        assert client.flush(0.05) is False
+        assert run.wait_until_queryable(0.05) is False
+
+
+def test_starting_a_run_says_once_where_it_is(client, capsys, monkeypatch, tmp_path):
+    with client.start_run(run_name="named") as run:
+        pass
+    assert capsys.readouterr().err == f"runstone: run 'named' is at {URI}/api/v1/runs/{run.run_id}\n"
+    monkeypatch.setenv("RUNSTONE_QUIET", "1")
+    runstone.Client(URI, spool=tmp_path).start_run().end()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_finding_of_the_sender_is_shown_once(client, tmp_path, capsys):
+    with client.start_run():
+        machine = next((tmp_path / "spool").iterdir())
+        from runstone.spool.layout import MachineFolder
+
+        path = MachineFolder(machine).destination(URI)
+        path.write_text(json.dumps({"uri": URI, "connect": None, "finding": "nothing answers there"}))
+        client.flush(0)
+        path.write_text(json.dumps({"uri": URI, "connect": None, "finding": "nothing answers there"}))
+        client.flush(0)
+    assert capsys.readouterr().err.count("warning: nothing answers there") == 1
+
+
+def test_an_experiment_needs_a_name(client):
+    for bad in ("", "  ", "x" * 501, None, "a\0b"):
+        with pytest.raises(InvalidInputError, match="an experiment's name"):
+            client.set_experiment(bad)
