@@ -15,6 +15,8 @@ import orjson
 import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from runstone.events import decode
 from runstone.events.artifact_paths import MARKER
@@ -412,3 +414,41 @@ async def test_the_sender_forks_itself_away(machine, door, ledger):
     os.kill(pid, signal.SIGTERM)
     await until(lambda: not Path(f"/proc/{pid}").exists(), "its end after SIGTERM")
     session.die()
+
+
+async def test_what_the_broker_refuses_is_put_aside_and_the_rest_arrives(
+    machine, door, sender, ledger, topics
+):
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
+    await admin.start()
+    limit = ConfigResource(ConfigResourceType.TOPIC, topics.events, {"max.message.bytes": "3000"})
+    await admin.alter_configs([limit])
+    await admin.close()
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    for i in range(20):
+        session.event(run, Tag(f"t{i}", "x" * (5000 if i == 7 else 10), i))
+    sender()
+    await until(lambda: _read_then(ledger, lambda: ledger.said(RangeDeclared)), "the declaration")
+    await until(lambda: ledger.has(session.id, run, 20), "the others")
+    (declared,) = ledger.said(RangeDeclared)
+    assert (declared.first_seq, declared.count, declared.kind) == (8, 1, "rejected")
+    assert sorted(ledger.records()[session.id, run]) == [*range(8), *range(9, 21)]
+    (aside,) = machine.rejected.iterdir()
+    assert orjson.loads(aside.read_bytes())["envelope"]["events"][0]["key"] == "t7"
+    session.die()
+
+
+async def test_what_an_earlier_boot_left_is_delivered(machine, door, sender, ledger):
+    run = new_run_id()
+    earlier = HandmadeSession(MachineFolder(machine.path.with_name("machine-earlier")), door.uri, alive=False)
+    earlier.event(run, STARTED)
+    stranger = HandmadeSession(MachineFolder(machine.path.with_name("stranger-boot")), door.uri, alive=False)
+    stranger.event(run, STARTED)
+    sender()
+    await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
+    assert {session for session, _stream in ledger.records()} >= {earlier.id}
+    assert stranger.id not in {session for session, _stream in ledger.records()}
+    earlier.die()
+    stranger.die()

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from filelock import FileLock, Timeout
+
 from runstone.sender.link import Link
 from runstone.sender.progress import Progress
 from runstone.sender.replacing import read_json, replace_json
-from runstone.sender.tail import Position, Slab, Tail
+from runstone.sender.tail import Position, Tail
 from runstone.spool.layout import ACK, MachineFolder, SessionFolder
 from runstone.spool.segment import CRC, HEADER_SIZE
 
@@ -42,9 +44,15 @@ _GONE_PREFIX: Final = ".gone-"
 
 @dataclass(slots=True, eq=False)
 class Outstanding:
-    """A slab that was submitted; ``pending`` counts what is not acknowledged yet."""
+    """What is left of a slab that was submitted.
 
-    slab: Slab
+    Attributes:
+        end: the position behind it. size: its bytes in the spool.
+        pending: how many of its envelopes are not acknowledged yet.
+    """
+
+    end: Position
+    size: int
     pending: int
 
 
@@ -124,7 +132,7 @@ class Session:
         moved = False
         before = self.acknowledged
         while self.outstanding and not self.outstanding[0].pending:
-            self.acknowledged = self.outstanding.popleft().slab.end
+            self.acknowledged = self.outstanding.popleft().end
             moved = True
         if not moved:
             return
@@ -164,7 +172,13 @@ class Adoption:
         self._folder = folder
         self._seen_ns = 0
         self._known: set[str] = set()
-        self._earlier = list(_earlier_boots(folder))
+        self._locks: list[FileLock] = []
+        self._earlier = list(self._earlier_boots())
+
+    def close(self) -> None:
+        """Give back the folders of earlier boots."""
+        for lock in self._locks:
+            lock.release()
 
     def forget(self, session: str) -> None:
         """A session was removed."""
@@ -180,6 +194,24 @@ class Adoption:
         for machine in (*self._earlier, self._folder):
             yield from self._in(machine)
         self._earlier = []
+
+    def _earlier_boots(self) -> Iterator[MachineFolder]:
+        own = self._folder
+        machine, _, _boot = own.path.name.rpartition("-")
+        if not machine:
+            return
+        for path in own.path.parent.glob(f"{machine}-*"):
+            other = MachineFolder(path)
+            if path == own.path or not other.sessions.is_dir() or _text(other.format) != _text(own.format):
+                continue
+            lock = FileLock(other.sender_lock, thread_local=False)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                # Two machines that were cloned share a machine id and, it seems, a disk: hands off.
+                continue
+            self._locks.append(lock)
+            yield other
 
     def _in(self, machine: MachineFolder) -> Iterator[Session]:
         for entry in sorted(os.listdir(machine.sessions)):  # noqa: PTH208  # called often, names suffice
@@ -200,16 +232,6 @@ class Adoption:
             self._known.add(entry)
             log.info("session %s of %s for %s", entry, told.get("program"), told["uri"])
             yield session
-
-
-def _earlier_boots(folder: MachineFolder) -> Iterator[MachineFolder]:
-    machine, _, _boot = folder.path.name.rpartition("-")
-    if not machine:
-        return
-    for path in folder.path.parent.glob(f"{machine}-*"):
-        other = MachineFolder(path)
-        if path != folder.path and other.sessions.is_dir() and _text(other.format) == _text(folder.format):
-            yield other
 
 
 def _read_ack(path: Path) -> Position:

@@ -23,7 +23,7 @@ from runstone.events.types import RangeDeclared
 from runstone.sender.adoption import Outstanding, Session
 from runstone.sender.interleaving import interleave
 from runstone.sender.link import Link
-from runstone.sender.packing import Packed, pack_records
+from runstone.sender.packing import Packed, halves, pack_records
 from runstone.sender.publisher import RecordRefused
 from runstone.sender.rejections import reject_envelope
 from runstone.sender.tail import Slab
@@ -82,27 +82,24 @@ class Delivery:
             size += slab.size
             assert session.link is not None
             # One more than there are envelopes, until all are submitted.
-            outstanding = Outstanding(slab, 1)
+            outstanding = Outstanding(slab.end, slab.size, 1)
             session.outstanding.append(outstanding)
             self.outstanding += slab.size
             taken.append((session, outstanding))
-            self._declare_lost(session, outstanding, began)
+            self._declare_lost(session, outstanding, slab, began)
             for stream, records in _by_stream(slab).items():
                 streams[session.link, stream].append((outstanding, session, records))
         for (link, stream), parts in streams.items():
             for (outstanding, session), records in interleave([((o, s), r) for o, s, r in parts]):
                 for packed in pack_records(session.id, stream, records):
-                    outstanding.pending += 1
-                    link.submit(packed).add_done_callback(
-                        partial(self._settled, session, outstanding, link, packed)
-                    )
+                    self._submit(session, outstanding, link, packed)
         for session, outstanding in taken:
             self._complete(session, outstanding)
         return size
 
     def discard(self, session: Session) -> None:
         """Forget what a session has outstanding, before it begins again or goes."""
-        self.outstanding -= sum(o.slab.size for o in session.outstanding)
+        self.outstanding -= sum(o.size for o in session.outstanding)
         session.outstanding.clear()
 
     def _readable(self, session: Session) -> bool:
@@ -114,9 +111,9 @@ class Delivery:
             and self.outstanding < OUTSTANDING_MOST
         )
 
-    def _declare_lost(self, session: Session, outstanding: Outstanding, now_ms: int) -> None:
+    def _declare_lost(self, session: Session, outstanding: Outstanding, slab: Slab, now_ms: int) -> None:
         assert session.link is not None
-        for lost in session.progress.note(outstanding.slab.items):
+        for lost in session.progress.note(slab.items):
             log.error("session %s: %d records of %s are damaged", session.id, lost.n, lost.stream)
             event = RangeDeclared(
                 session.id, lost.first_seq, lost.n, "damaged", now_ms, "unreadable in the spool"
@@ -124,6 +121,11 @@ class Delivery:
             outstanding.pending += 1
             _seq, said = session.link.say(lost.stream, event)
             said.add_done_callback(partial(self._settled, session, outstanding, session.link, None))
+
+    def _submit(self, session: Session, outstanding: Outstanding, link: Link, packed: Packed) -> None:
+        outstanding.pending += 1
+        offset = link.submit(packed)
+        offset.add_done_callback(partial(self._settled, session, outstanding, link, packed))
 
     def _settled(
         self,
@@ -136,6 +138,12 @@ class Delivery:
         if session.link is not link or offset.cancelled():
             return
         fault = offset.exception()
+        if isinstance(fault, RecordRefused) and packed is not None and packed.n > 1:
+            # Only some of its records, or only their sum, may be too large.
+            for half in halves(packed):
+                self._submit(session, outstanding, link, half)
+            self._complete(session, outstanding)
+            return
         if isinstance(fault, RecordRefused) and packed is not None:
             declared = reject_envelope(self._folder, packed, str(fault))
             _seq, said = link.say(packed.stream, declared)
@@ -148,13 +156,13 @@ class Delivery:
         outstanding.pending -= 1
         if outstanding.pending:
             return
-        before = sum(o.slab.size for o in session.outstanding)
+        before = sum(o.size for o in session.outstanding)
         try:
             session.advance()
         except OSError as wrong:
             # The next acknowledgement tries again; a sender that starts meanwhile sends a little twice.
             log.warning("session %s: the acknowledged position cannot be written: %s", session.id, wrong)
-        self.outstanding -= before - sum(o.slab.size for o in session.outstanding)
+        self.outstanding -= before - sum(o.size for o in session.outstanding)
         self._waking.stir()
 
 

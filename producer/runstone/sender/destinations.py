@@ -33,8 +33,19 @@ log = logging.getLogger(__name__)
 RETRY_LEAST: Final = 0.25
 RETRY_MOST: Final = 5.0
 ASK_IN_TROUBLE: Final = 2.0
-ASK_AGAIN: Final = 60.0
+ASK_AGAIN: Final = 15.0
 """Seconds between questions: while nobody answers (growing), while Kafka does not, while all is well."""
+
+
+def leave_finding(folder: MachineFolder, uri: str, finding: str | None, connect: Any = None) -> None:
+    """Write what clients of *uri* are told; *connect*: what its server answered, by default as before."""
+    path = folder.destination(uri)
+    connect = connect or (read_json(path) or {}).get("connect")
+    now = time.time_ns() // 1_000_000
+    try:
+        replace_json(path, {"uri": uri, "connect": connect, "finding": finding, "checked_ms": now})
+    except OSError as wrong:
+        log.warning("%s cannot be written: %s", path, wrong)
 
 
 class Destination:
@@ -57,7 +68,7 @@ class Destination:
         self.uri = uri
         self.link: Link | None = None
         self.users = 0
-        self._path = folder.destination(uri)
+        self._folder = folder
         self._security = security
         self._executor = executor
         self._stir = stir
@@ -65,7 +76,6 @@ class Destination:
         self._silence: str | None = None
         self._trouble: str | None = None
         self._stranded: str | None = None
-        self._written: object = None
         self._closing: set[asyncio.Task[None]] = set()
         self._remembered = self._recall()
         self._task = asyncio.create_task(self._run(), name=f"destination {uri}")
@@ -158,7 +168,7 @@ class Destination:
         return None
 
     def _recall(self) -> Connect | None:
-        found = read_json(self._path)
+        found = read_json(self._folder.destination(self.uri))
         try:
             return parse(self.uri, found["connect"]) if found and found.get("connect") else None
         except ServerError:
@@ -166,14 +176,4 @@ class Destination:
 
     def _write(self) -> None:
         connect = self._remembered.to_json() if self._remembered else None
-        content = (connect, self._finding())
-        found = {
-            "uri": self.uri,
-            "connect": connect,
-            "finding": content[1],
-            "checked_ms": time.time_ns() // 1_000_000,
-        }
-        try:
-            replace_json(self._path, found)
-        except OSError as wrong:
-            log.warning("%s cannot be written: %s", self._path, wrong)
+        leave_finding(self._folder, self.uri, self._finding(), connect)

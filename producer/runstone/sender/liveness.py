@@ -28,19 +28,21 @@ async def end_session(session: Session) -> None:
     now = time.time_ns() // 1_000_000
     session.folder.ended.mkdir(exist_ok=True)
     said = []
-    for stream, progress in session.progress.streams.items():
-        marker = session.folder.ended / quote(stream, safe="")
-        if stream == CATALOG or marker.exists():
-            continue
-        status, reason = outcome(progress, cause)
-        event = SessionEnded(session.id, status, now, reason, clean=not session.progress.damaged)
-        said.append((marker, link.say(stream, event)[1]))
     try:
+        for stream, progress in session.progress.streams.items():
+            marker = session.folder.ended / quote(stream, safe="")
+            if stream == CATALOG or marker.exists():
+                continue
+            status, reason = outcome(progress, cause)
+            event = SessionEnded(session.id, status, now, reason, clean=not session.progress.damaged)
+            said.append((marker, link.say(stream, event)[1]))
         for marker, offset in said:
             await offset
             marker.touch()
-    except PublisherClosed:
-        return  # another installation answers under this address now; it is tried again when ours is back
+    except (PublisherClosed, OSError) as wrong:
+        # Another installation answers at this address now, or the disk is full; tried again in a moment.
+        log.info("the end of session %s waits: %s", session.id, wrong)
+        return
     finally:
         session.ending = False
     session.ended = True

@@ -11,7 +11,8 @@ from typing import Any, Final
 import orjson
 
 from runstone.events import limits
-from runstone.events.encoding import Headers, headers, pack, values_to_json
+from runstone.events.encoding import Headers, decode, encode, headers, pack, values_to_json
+from runstone.events.envelope import cut
 from runstone.spool.reader import EventRecord, PointRun, Record, SeriesRecord
 
 _NS_PER_MS: Final = 1_000_000
@@ -60,6 +61,17 @@ def pack_records(session: str, stream: str, records: Iterable[Record]) -> Iterat
         envelope.add_event(record.first_seq, event)
     if envelope.n:
         yield envelope.packed()
+
+
+def halves(packed: Packed) -> tuple[Packed, Packed]:
+    """The same records in two envelopes; there must be two records at least."""
+    envelope = decode(packed.value)
+    middle = packed.first_seq + packed.n // 2
+    first, second = cut(envelope, 0, middle), cut(envelope, middle, envelope.end_seq)
+    return (
+        Packed(packed.session, packed.stream, first.first_seq, first.n, encode(first)),
+        Packed(packed.session, packed.stream, second.first_seq, second.n, encode(second)),
+    )
 
 
 def series_json(record: SeriesRecord) -> bytes:

@@ -10,6 +10,8 @@ from typing import Final
 
 from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
+from runstone.sender.adoption import Adoption
+from runstone.sender.destinations import leave_finding
 from runstone.sender.kafka_settings import kafka_settings
 from runstone.sender.lease import Lease
 from runstone.sender.service import Service
@@ -36,6 +38,8 @@ def send(spool: Path) -> int:
         security = kafka_settings()
     except InvalidInputError as wrong:
         log.warning("%s", wrong)
+        for session in Adoption(folder).found():
+            leave_finding(folder, session.uri, f"nothing can be sent: {wrong}")
         return 2
     try:
         asyncio.run(_serve(folder, lease, security))

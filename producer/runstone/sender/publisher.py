@@ -36,6 +36,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTimestampError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     PolicyViolationError,
@@ -55,7 +56,7 @@ SEND_DEADLINE: Final = 20.0
 STOP_DEADLINE: Final = 5.0
 """Seconds. The second one leaves aiokafka time to follow a leader that moves to another broker."""
 
-TROUBLE_AFTER: Final = 2.0
+TROUBLE_AFTER: Final = 5.0
 """Seconds without an answer after which the trouble is reported."""
 
 BACKOFF_LEAST: Final = 0.1
@@ -301,4 +302,6 @@ def _retrieved(answer: "asyncio.Future[Any]") -> None:
 def _sentence(fault: BaseException) -> str:
     if isinstance(fault, TimeoutError):
         return "no answer in time"
+    if isinstance(fault, KafkaConnectionError):
+        return "it cannot be reached"
     return str(fault) or type(fault).__name__

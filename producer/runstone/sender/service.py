@@ -64,14 +64,15 @@ class Service:
                     self._uploads.look(session)
                 size = self._delivery.round()
                 if size:
-                    self._busy_at = began
                     rest = ROUND_LEAST - (time.monotonic() - began) if size < SLAB_MOST // 2 else 0.0
                     await asyncio.sleep(max(0.0, rest))
                 else:
                     await self._waking.sleep(self._delivery.something_to_read)
                 if house.done():
                     house.result()
-                if time.monotonic() - self._busy_at > IDLE and self._idle() and self._leave():
+                if not self._idle():
+                    self._busy_at = time.monotonic()
+                elif time.monotonic() - self._busy_at > IDLE and self._leave():
                     break
         finally:
             house.cancel()
@@ -85,7 +86,6 @@ class Service:
 
     def _adopt(self) -> None:
         for session in self._adoption.found():
-            self._busy_at = time.monotonic()
             session.look()
             self._delivery.sessions[session.id] = session
             self._syncing[session.id] = Syncing(session.folder, session.acknowledged.segment)
@@ -186,6 +186,7 @@ class Service:
     async def _close(self) -> None:
         self._lease.say("leaving")
         await self._uploads.close()
+        self._adoption.close()
         for task in self._ending:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)

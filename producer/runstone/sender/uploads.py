@@ -71,6 +71,8 @@ class Uploads:
         delay = RETRY_LEAST
         while waiting := _waiting(session):
             for path, found in waiting:
+                if session.link is None:
+                    return
                 try:
                     async with self._slots:
                         await self._upload(session, path, parse_order(found))

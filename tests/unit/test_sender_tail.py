@@ -1,0 +1,98 @@
+"""Following a session over its segments, from the beginning or from any acknowledged position."""
+
+import os
+
+import pytest
+
+from runstone.events.types import Param, RunStarted
+from runstone.sender.tail import Position, Tail
+from runstone.spool.layout import MachineFolder
+from runstone.spool.reader import Damage, PointRun
+from runstone.spool.segment import HEADER_SIZE
+from tests.handmade_spool import HandmadeSession
+
+RUN = "a" * 32
+BEGINNING = Position(1, HEADER_SIZE)
+
+
+@pytest.fixture
+def session(tmp_path):
+    found = HandmadeSession(MachineFolder(tmp_path / "m-b"), "http://x")
+    found.event(RUN, RunStarted(0, "Default", "x", 1))
+    yield found
+    found.die()
+
+
+def follow(session, start=BEGINNING, *, final=False):
+    """Slabs until there is nothing more, as [(seqs, end)], and the tail."""
+    tail = Tail(session.folder, start, lambda _items: None)
+    slabs = []
+    while slab := tail.read(final=final):
+        seqs = []
+        for item in slab.items:
+            if isinstance(item, Damage):
+                seqs.append("damage")
+            else:
+                seqs += range(item.first_seq, item.first_seq + item.n)
+        slabs.append((seqs, slab.end))
+    return slabs, tail
+
+
+def seqs_of(slabs):
+    return [seq for seqs, _end in slabs for seq in seqs]
+
+
+def test_reading_can_go_on_behind_any_slab(session):
+    for i in range(5000):
+        session.point(RUN, f"k{i % 7}", i, float(i))
+        if i % 1000 == 999:
+            session.event(RUN, Param(f"p{i}", "x", 1))
+        if i in {1500, 1501, 4000}:
+            session.roll()
+    slabs, tail = follow(session)
+    assert seqs_of(slabs) == list(range(session.seqs[RUN]))
+    assert slabs[-1][1] == (session.number, session.segment.at)
+    tail.close()
+    for at, (_seqs, end) in enumerate(slabs):
+        rest, tail = follow(session, end)
+        tail.close()
+        assert seqs_of(rest) == seqs_of(slabs[at + 1 :])
+
+
+def test_the_names_of_series_are_known_when_reading_goes_on_in_the_middle(session):
+    session.point(RUN, "loss", 0, 1.0)
+    slabs, tail = follow(session)
+    tail.close()
+    session.point(RUN, "loss", 1, 2.0)
+    tail = Tail(session.folder, slabs[-1][1], lambda _items: None)
+    (run,) = tail.read().items
+    assert isinstance(run, PointRun)
+    assert [run.names[key] for key in run.keys] == [b'"loss"']
+    tail.close()
+
+
+def test_a_live_session_is_never_finished_and_a_dead_one_is_at_its_end(session):
+    slabs, tail = follow(session)
+    assert not tail.finished
+    assert tail.read(final=True) is None or tail.read(final=True) is None
+    assert tail.finished
+    assert slabs[-1][1] == (1, session.segment.at)
+    tail.close()
+
+
+def test_a_segment_that_is_gone_is_damage_between_its_neighbours(session):
+    for number in (2, 3):
+        session.roll()
+        session.point(RUN, "loss", number, 1.0)
+    session.folder.segment(2).unlink()
+    slabs, tail = follow(session, final=True)
+    assert seqs_of(slabs) == [0, "damage", 2]
+    assert tail.finished
+
+
+def test_a_segment_whose_first_page_is_damaged_is_passed_over(session):
+    os.pwrite(session.segment.file, b"x", 100)
+    session.roll()
+    session.point(RUN, "loss", 0, 1.0)
+    slabs, _tail = follow(session, final=True)
+    assert seqs_of(slabs) == ["damage", 1]
