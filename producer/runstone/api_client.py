@@ -1,0 +1,84 @@
+"""Asks a Runstone's read API, over HTTP from the standard library.
+
+For commands that a person waits for: one connection per question, a deadline, and errors in one sentence.
+"""
+
+import http.client
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+from runstone.exceptions import InvalidInputError, NoSuchRunError, ServerError
+
+TIMEOUT_S: Final = 60
+"""For connecting, and between two pieces of an answer; a large search takes seconds."""
+
+
+class ReadApi:
+    """The read API behind the tracking URI *uri* (http or https, with or without a path)."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri.rstrip("/")
+
+    def search_runs(self, **asked: Any) -> dict[str, Any]:
+        """A page of runs: ``{"runs", "next_page_token"}``; *asked* is the body of ``/api/v1/runs/search``."""
+        return self._ask("POST", "/api/v1/runs/search", asked)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run. Raises `NoSuchRunError` where there is none."""
+        return self._ask("GET", f"/api/v1/runs/{quote(run_id, safe='')}")
+
+    def compare(self, run_ids: list[str]) -> dict[str, Any]:
+        """Runs side by side: ``{"runs", "params": {"differ", "agree"}, "metrics"}``."""
+        return self._ask("POST", "/api/v1/runs/compare", {"run_ids": run_ids})
+
+    def artifacts(self, run_id: str) -> list[dict[str, Any]]:
+        """The pointers of all files of a run, by path; ``url`` is where the content can be fetched."""
+        path = f"/api/v1/runs/{quote(run_id, safe='')}/artifacts?{urlencode({'recursive': 'true'})}"
+        return [
+            {**pointer, "url": self._uri + pointer["content_url"]}
+            for pointer in self._ask("GET", path)["artifacts"]
+        ]
+
+    def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        status, server, answer = self._exchange(method, path, body)
+        try:
+            found = orjson.loads(answer)
+        except orjson.JSONDecodeError:
+            found = None
+        if type(found) is not dict or not server.startswith("runstone/"):
+            raise ServerError(
+                f"{self._uri} answers, but it is not a Runstone server ({path} gives {status}); "
+                "RUNSTONE_TRACKING_URI names the server to ask"
+            )
+        if status == 200:
+            return found
+        detail = str(found.get("detail", f"{path} gives {status}"))
+        if status == 404:
+            raise NoSuchRunError(detail)
+        if status == 400:
+            raise InvalidInputError(detail)
+        raise ServerError(f"{self._uri} cannot answer now: {detail}")
+
+    def _exchange(self, method: str, path: str, body: object) -> tuple[int, str, bytes]:
+        """Status, the Server header and the body of the answer."""
+        parts = urlsplit(self._uri)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        headers = {"Accept": "application/json"}
+        content = None if body is None else orjson.dumps(body)
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(method, parts.path + path, content, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers.get("Server") or "", answer.read()
+        except (OSError, http.client.HTTPException) as away:
+            reason = getattr(away, "strerror", None) or str(away) or type(away).__name__
+            raise ServerError(
+                f"no Runstone answers at {self._uri} ({reason}); start one with 'runstone up', or name one "
+                "with RUNSTONE_TRACKING_URI"
+            ) from None
+        finally:
+            connection.close()
