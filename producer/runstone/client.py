@@ -4,7 +4,6 @@ The active run is a context variable (each thread and each asyncio task has its 
 client started last in the process and that has not ended. Clients share nothing but the process's sessions.
 """
 
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -47,10 +46,16 @@ class Client:
         self._configured: Configuration | None = None
         self._session: Session | None = None
         self._experiment: str | None = None
-        self._announced: set[tuple[int, str]] = set()
+        self._announced: set[str] = set()
         self._stack: ContextVar[tuple[Run, ...]] = ContextVar("runstone_active_runs", default=())
         self._open: list[Run] = []
         self._run_id_used = False
+        lifetime.watch(self)
+
+    def forked(self) -> None:
+        """This process is a child: another thread of the parent may have held the lock."""
+        self._lock = threading.RLock()
+        self._announced = set()
 
     def _configuration(self) -> Configuration:
         if self._configured is None:
@@ -132,7 +137,7 @@ class Client:
         active = self.active_run()
         if nested:
             return active
-        own = [run for run in self._stack.get() if not run.ended]
+        own = [run for run in self._stack.get() if not run.ended and not run.inherited]
         if own:
             raise InvalidInputError(
                 f"run {own[-1].name!r} ({own[-1].run_id}) is active; end it with end_run(), or start "
@@ -164,9 +169,9 @@ class Client:
         return text(run_name, limits.RUN_NAME_MAX)[0]
 
     def _announce(self, session: Session, name: str) -> None:
-        """Say once in this process and session that the experiment exists."""
-        if (os.getpid(), name) not in self._announced:
-            self._announced.add((os.getpid(), name))
+        """Say once in this process that the experiment exists."""
+        if name not in self._announced:
+            self._announced.add(name)
             session.writer.event(session.writer.stream(CATALOG), ExperimentCreated(name, now_ms()))
 
     def _begin(self, run: Run, experiment_name: str, parent: Run | None, *, joins: bool) -> None:

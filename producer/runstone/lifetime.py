@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, Protocol
@@ -32,19 +33,24 @@ REASON_MOST: Final = 2000
 """Characters of the reason a run failed for."""
 
 
-class OpenRun(Protocol):
+class Forkable(Protocol):
+    """What has locks or memories that a child must not inherit."""
+
+    def forked(self) -> None:
+        """This process is a child of the one that made it."""
+
+
+class OpenRun(Forkable, Protocol):
     """What this module needs of a run."""
 
     def end(self, status: str = "FINISHED", reason: str = "") -> None:
         """End it."""
 
-    def forked(self) -> None:
-        """This process is a child of the one that opened it."""
-
 
 slow_facts: Final = SlowFacts()
 _sessions: Final[dict[tuple[Path, str, bool], Session]] = {}
 _open_runs: Final[list[OpenRun]] = []
+_clients: Final["weakref.WeakSet[Forkable]"] = weakref.WeakSet()
 _lock = threading.Lock()
 _hooked_pid = 0
 _failure = ""
@@ -64,6 +70,11 @@ def session_of(configuration: Configuration) -> Session:
             )
             _install()
         return _sessions[key]
+
+
+def watch(client: Forkable) -> None:
+    """Tell *client* in a child after a fork, as long as it lives."""
+    _clients.add(client)
 
 
 def opened(run: OpenRun) -> None:
@@ -164,8 +175,8 @@ def _after_fork_in_child() -> None:
     slow_facts.forget()
     for session in _sessions.values():
         session.forget()
-    for run in _open_runs:
-        run.forked()
+    for each in (*_open_runs, *_clients):
+        each.forked()
     _open_runs.clear()
     if _hooked_pid and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

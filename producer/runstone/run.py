@@ -57,11 +57,13 @@ class Run:
     Attributes:
         run_id: 32 hexadecimal digits. experiment_id: a number that needs no server. name: as shown.
         ended: whether this process has ended it.
+        inherited: whether this process is a forked child of the one that opened it.
     """
 
     def __init__(self, identity: Identity, session: Session, *, rank: int, owned: bool, strict: bool) -> None:
         self.run_id, self.experiment_id, self.name = identity
         self.ended = False
+        self.inherited = False
         self._session = session
         self._stream = session.writer.stream(identity.run_id)
         self._point = session.writer.point
@@ -289,15 +291,17 @@ class Run:
 
         deadline = time.monotonic() + timeout
         uploads = list(self._uploads)
+        appended = self._stream.next_seq
         if not self._session.wait_acknowledged(deadline):
             return False
-        wanted = {self._session.session: self._stream.next_seq - 1}
+        wanted = {self._session.session: appended - 1} if appended else {}
         for session, seq in filter(None, map(self._session.pointer, uploads)):
             wanted[session] = max(seq, wanted.get(session, 0))
         return wait_until_queryable(self._session.uri, self.run_id, wanted, deadline)
 
     def forked(self) -> None:
         """This process is a child of the one that opened the run: it joins, with a session of its own."""
+        self.inherited = True
         self._owned = False
         self._uploads = []
         self._stream.prologue = lambda: RunJoined(now_ms(), quick_context(self._rank))

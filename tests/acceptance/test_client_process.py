@@ -251,6 +251,25 @@ def test_workers_of_a_forking_pool_log_to_the_parents_run(train, tmp_path):
     assert len(ended(tmp_path)) == 1
 
 
+def test_a_forked_child_may_start_runs_of_its_own(train, tmp_path):
+    training = train("""
+        import os, runstone
+        with runstone.start_run(run_name="of the parent"):
+            if os.fork() == 0:
+                with runstone.start_run(run_name="of the child"): runstone.log_metric("k", 1)
+                os._exit(0)
+            os.wait()
+    """)
+    code, err = training.end()
+    assert code == 0, err
+    _parent, child = session_folders(tmp_path)
+    of_child = session_records(child)
+    [run_id] = run_streams(of_child)
+    assert events(of_child, run_id, "run_started")[0]["name"] == "of the child"
+    assert len(events(of_child, run_id, "run_ended")) == 1
+    assert len(events(of_child, "catalog", "experiment_created")) == 1
+
+
 def test_a_fork_while_other_threads_log_leaves_no_lock_behind(train, tmp_path):
     training = train("""
         import os, threading, time, runstone

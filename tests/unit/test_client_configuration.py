@@ -1,5 +1,6 @@
 """What the environment says is read once, checked, and refused where it makes no sense."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import runstone
 from runstone.configuration import SPOOL_LIMIT, check_tracking_uri, read_configuration
 from runstone.exceptions import InvalidInputError
+from runstone.spool.file_systems import file_system_of
 from runstone.spool.layout import spool_root, this_machine
 
 
@@ -80,6 +82,18 @@ def test_the_spool_lies_in_the_state_folder_of_the_user(monkeypatch):
     assert spool_root() == Path("/state/runstone/spool")
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     assert spool_root() == Path.home() / ".local/state/runstone/spool"
+
+
+def test_a_state_folder_on_a_network_file_system_is_avoided(monkeypatch):
+    monkeypatch.setattr("runstone.spool.layout.file_system_of", lambda _folder: "nfs4")
+    assert spool_root() == Path(f"/var/tmp/runstone-{os.getuid()}/runstone/spool")
+    monkeypatch.setenv("RUNSTONE_SPOOL", "/chosen")
+    assert spool_root() == Path("/chosen")
+
+
+def test_the_file_system_is_that_of_the_nearest_folder_that_exists(tmp_path):
+    assert file_system_of(Path("/proc/none/such")) == "proc"
+    assert file_system_of(tmp_path / "a" / "b") == file_system_of(tmp_path) != ""
 
 
 def test_whoever_comes_first_makes_the_machines_folder(tmp_path):

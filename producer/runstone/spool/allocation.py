@@ -11,13 +11,10 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from runstone.spool.file_systems import BINDING, file_system_of
 from runstone.spool.layout import SessionFolder
 from runstone.spool.segment import SegmentHeader, pack_header
-
-_BINDING: Final = {"ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs"}
-"""File systems on which an allocated block is there when it is written to."""
 
 
 @dataclass(slots=True)
@@ -89,16 +86,4 @@ def _allocate(descriptor: int, size: int) -> bool:
 
 def allocation_binds(folder: Path) -> bool:
     """Whether a file that is allocated in *folder* can be mapped and written without SIGBUS."""
-    if not hasattr(os, "posix_fallocate"):
-        return False
-    device = folder.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text()
-    except OSError:
-        return False
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        if before.split(" ", 3)[2] == wanted:
-            return after.split(" ", 1)[0] in _BINDING
-    return False
+    return hasattr(os, "posix_fallocate") and file_system_of(folder) in BINDING

@@ -86,7 +86,7 @@ class Launcher:
         thread = self._thread
         if thread is not None and thread.is_alive():
             thread.join(10)
-        elif not self._offline and self.needed():
+        elif not self._offline and time.monotonic() >= self._not_before and self.needed():
             self._launch()
 
     def _launch(self) -> None:

@@ -11,8 +11,10 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from runstone.spool.file_systems import NETWORK, file_system_of
 from runstone.spool.segment import FORMAT
 
+LOCAL_STATE: Final = Path("/var/tmp")  # noqa: S108  # `MachineFolder.make` insists on owning what it finds
 SEGMENT_SUFFIX: Final = ".seg"
 CAUSE_SIZE: Final = 64
 ASLEEP_SIZE: Final = 8
@@ -86,10 +88,13 @@ class MachineFolder:
 
         Raises:
             OSError: it cannot be made here.
-            ValueError: it belongs to another format of the spool.
+            ValueError: it belongs to another user, or to another format of the spool.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        for folder in (self.path, self.sessions, self.destinations, self.rejected):
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        if self.path.stat().st_uid != os.getuid():
+            raise ValueError(f"{self.path} belongs to another user")
+        for folder in (self.sessions, self.destinations, self.rejected):
             folder.mkdir(mode=0o700, exist_ok=True)
         _put(self.format, b"%d" % FORMAT)
         found = self.format.read_text().strip()
@@ -120,12 +125,15 @@ def _put(path: Path, content: bytes) -> None:
 def spool_root() -> Path:
     """``RUNSTONE_SPOOL``, else ``$XDG_STATE_HOME/runstone/spool``, else below ``~/.local/state``.
 
+    Where that default lies on a network file system: below ``/var/tmp``, in a folder of the user's own.
     This is what ``python -m runstone.sender --spool`` is given: a sender finds its machine's folders in it.
     """
     if chosen := os.environ.get("RUNSTONE_SPOOL"):
         return Path(chosen).absolute()
     state = os.environ.get("XDG_STATE_HOME", "")
     base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    if file_system_of(base) in NETWORK:
+        base = LOCAL_STATE / f"runstone-{os.getuid()}"
     return base / "runstone" / "spool"
 
 
