@@ -203,5 +203,10 @@ async def claim_place(connection: Any) -> int:
     return place
 
 
+async def reclaim_place(connection: Any, place: int) -> bool:
+    """Whether *place*, which an older connection of ours held, is now this connection's."""
+    return bool(await connection.fetchval(_SQL["claim_place"], place))
+
+
 def _say(line: str) -> None:
     print(f"runstone worker: {line}", file=sys.stderr, flush=True)

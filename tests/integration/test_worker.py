@@ -1,17 +1,16 @@
 """The worker carries hand-made records from a real Kafka into a real Postgres, each exactly once."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from runstone.events import CATALOG, encode, encoding, identity, types
+from runstone.events import CATALOG, types
 from runstone_ingest import topics as ledger
 from runstone_ingest.worker import Worker
-from tests.publishing import SESSION, Database, Publisher, asking, envelope, points, publisher
+from tests.publishing import Database, Publisher, asking, envelope, points, publisher
 
 PARTITIONS = 3
 RUN = "0a" * 16

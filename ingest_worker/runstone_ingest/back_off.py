@@ -1,0 +1,37 @@
+"""Waiting after a passing fault: a little longer each time, said once and not each time."""
+
+import asyncio
+import random
+import sys
+from typing import Final
+
+FIRST: Final = 0.1
+LONGEST: Final = 5.0
+"""Seconds: the first wait, doubled each time, and the longest; each with jitter."""
+
+_SAID: Final = (1, 4)
+_SAID_EVERY: Final = 60
+
+
+class BackOff:
+    """One task's waits. A stop ends them."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self.faults = 0
+
+    def healed(self) -> None:
+        """The next fault is a first one again."""
+        self.faults = 0
+
+    async def wait(self, why: str) -> None:
+        """Say *why* on stderr, at the first fault in a row and at some of those after it, and wait."""
+        self.faults += 1
+        if self.faults in _SAID or self.faults % _SAID_EVERY == 0:
+            print(f"runstone worker: {why}", file=sys.stderr, flush=True)
+        seconds = min(LONGEST, FIRST * 2 ** min(self.faults, 10)) * random.uniform(0.7, 1.3)  # noqa: S311 - jitter
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
