@@ -8,8 +8,10 @@ BINDING: Final = frozenset({"ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", 
 """An allocated block is there when it is written to, so an allocated file can be mapped without SIGBUS."""
 
 NETWORK: Final = frozenset(
-    "9p afs beegfs ceph cifs fuse.glusterfs fuse.s3fs fuse.sshfs gpfs lustre nfs nfs4 panfs pvfs2 smb3 smbfs "
-    "wekafs".split()
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gpfs"),
+        *("lustre", "nfs", "nfs4", "panfs", "pvfs2", "smb3", "smbfs", "wekafs"),
+    }
 )
 """Served by another machine: locks and mapped memory are not to be relied on."""
 
