@@ -182,6 +182,10 @@ def settings(folder: Path, addresses: KafkaAddresses) -> Mapping[str, str]:
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
+        # after a kill -9 the controller lets the broker in again when the dead one's session has run out,
+        # by default after 9 s
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
         # a group of one worker need not wait for others to join
         "group.initial.rebalance.delay.ms": "0",
         # the default of 128 MiB would be a quarter of the heap; only the offsets topic is compacted

@@ -13,7 +13,13 @@ from typing import Final
 from runstone_local.process_identity import is_same
 from runstone_local.state import PartState, State
 
-_PATIENCE: Final = 15.0
+_PATIENCE: Final = 5.0
+"""Seconds for a service to stop; nothing is lost when it is killed then."""
+
+_STORE_PATIENCE: Final = 15.0
+"""Seconds for Kafka and Postgres, which write out what they hold so that the next start is quick."""
+
+_STORES: Final = ("kafka", "postgres")
 _POLL_SECONDS: Final = 0.02
 _SIGNALS: Final = {"postgres": signal.SIGINT}
 
@@ -27,7 +33,7 @@ async def end_orphans(state: State) -> list[str]:
 
 async def _end(part: PartState) -> None:
     assert part.pid is not None
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + (_STORE_PATIENCE if part.name in _STORES else _PATIENCE)
     _send(part.pid, _SIGNALS.get(part.name, signal.SIGTERM))
     _send(part.pid, signal.SIGCONT)  # a stopped process would not hear the first
     while is_same(part.pid, part.start):

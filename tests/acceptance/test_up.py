@@ -36,7 +36,8 @@ def test_a_new_folder_serves_behind_one_address(up: Up) -> None:
     assert status == 200
     assert told["web_url"] == up.url
     assert told["artifact_root"].endswith(str(up.data / "artifacts"))
-    host, port = told["bootstrap_servers"].split(":")
+    (server,) = told["bootstrap_servers"]
+    host, port = server.split(":")
     assert asyncio.run(answers(host, int(port)))
 
 
@@ -142,15 +143,15 @@ def test_kill_9_leaves_no_child_and_a_folder_that_the_next_up_recovers(start_up:
     _, told = get(f"{first.url}/api/v1/connect")
     pids = first.pids()
     starts = starts_of(pids)
-    stuck = {"worker": pids.pop("worker")}
-    os.kill(stuck["worker"], signal.SIGSTOP)  # hears no signal but SIGKILL and SIGCONT
+    stuck = {"api": pids.pop("api")}
+    os.kill(stuck["api"], signal.SIGSTOP)  # hears no signal but SIGKILL and SIGCONT
     first.process.kill()
     first.wait_end()
     wait_gone(pids, starts)
     second = start_up()
     second.wait_ready()
     wait_gone(stuck, starts)
-    assert "ended what a killed 'runstone up' had left running: worker" in second.output
+    assert "ended what a killed 'runstone up' had left running: api" in second.output
     assert get(f"{second.url}/api/v1/connect")[1]["installation_id"] == told["installation_id"]
 
 

@@ -10,7 +10,7 @@ async def test_existing_services_are_used_and_left_running(
     up = start_up("--kafka", kafka, "--postgres", empty_database, RUNSTONE_TOPIC_PREFIX=prefix)
     up.wait_ready()
     told = get(f"{up.url}/api/v1/connect")[1]
-    assert told["bootstrap_servers"] == kafka
+    assert told["bootstrap_servers"] == [kafka]
     assert told["topics"] == {"events": f"{prefix}.events", "catalog": f"{prefix}.catalog"}
     wait_until(lambda: all(part["health"] == "ok" for part in up.status()["parts"]), "every part is well")
     parts = {part["name"]: part for part in up.status()["parts"]}
