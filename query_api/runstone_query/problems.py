@@ -4,6 +4,7 @@ Handlers raise a `Problem`; the middleware answers it. Whatever else escapes a h
 and answered by a problem that carries nothing but that id: no stack trace ever leaves the process.
 """
 
+import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
@@ -67,7 +68,7 @@ class Problem(Exception):
 
 def invalid(field: str, found: object, accepted: str, status: int = 400) -> Problem:
     """The problem of an input: *field* holds *found* where only *accepted* is."""
-    shown = found if isinstance(found, str) else orjson.dumps(found, default=str).decode()
+    shown = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
     if len(shown) > 200:
         shown = shown[:199] + "…"
     # half a surrogate pair, as a percent-encoded byte can leave one, is no JSON
