@@ -1,0 +1,115 @@
+"""The read model as dictionaries: what the writer's SQL does with a batch's changes, said in Python.
+
+The laws of the projector are checked against it, batch after batch, without a database.
+"""
+
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runstone.events import Envelope, Event, PointTable, encode, encoding
+from runstone.events.types import SeriesKey
+from runstone_ingest.projector import Changes, Loaded, project
+from runstone_ingest.projector.points import group
+from runstone_ingest.projector.projection import Item
+from runstone_ingest.records import Admitted, Record
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric point of a single call, as a record of a session."""
+
+    key: SeriesKey
+    step: int
+    time: int
+    value: float
+
+
+def pack(session: str, stream: str, first_seq: int, records: list[Event | Point]) -> Envelope:
+    """The envelope that carries *records*."""
+    index, events, table = [], [], PointTable()
+    for at, record in enumerate(records):
+        if isinstance(record, Point):
+            if record.key not in table.keys:
+                table.keys.append(record.key)
+            table.k.append(table.keys.index(record.key))
+            table.s.append(record.step)
+            table.t.append(record.time)
+            table.v.append(record.value)
+        else:
+            index.append(at)
+            events.append(record)
+    return Envelope(session, stream, first_seq, len(records), index, events, table)
+
+
+def admitted(envelope: Envelope, offset: int, topic: str = "t", partition: int = 0) -> Admitted:
+    """*envelope* as it comes out of a topic."""
+    headers = encoding.headers(envelope.session, envelope.stream, envelope.first_seq, envelope.n)
+    value = encode(envelope)
+    return Admitted(Record(topic, partition, offset, envelope.stream.encode(), value, headers), envelope)
+
+
+@dataclass
+class Tables:
+    """The rows, by their keys."""
+
+    loaded: Loaded = field(default_factory=Loaded)
+    params: dict[Any, tuple[str, int]] = field(default_factory=dict)
+    conflicts: dict[Any, tuple[str, int]] = field(default_factory=dict)
+    tags: dict[Any, tuple[str, int]] = field(default_factory=dict)
+    artifacts: dict[Any, Any] = field(default_factory=dict)
+    datasets: dict[Any, Any] = field(default_factory=dict)
+    inputs: dict[Any, int] = field(default_factory=dict)
+    outputs: dict[Any, int] = field(default_factory=dict)
+    experiment_tags: dict[Any, str] = field(default_factory=dict)
+    series: dict[Any, list[tuple[int, int, float]]] = field(default_factory=dict)
+
+    def batch(self, items: list[Item]) -> Changes:
+        """Project *items* and apply what comes out."""
+        before = deepcopy(self.loaded)
+        changes = project(items, self.loaded)
+        assert self.loaded == before, "a rule changed a row that it was only given"
+        self.loaded.marks |= changes.marks
+        self.loaded.runs |= changes.runs
+        self.loaded.models |= changes.models
+        self.loaded.experiments |= changes.experiments
+        self.loaded.installed |= changes.installation is not None
+        for (run_id, key), values in changes.params.items():
+            first, _ = self.params.setdefault((run_id, key), (values[0].value, values[0].time))
+            for value in values:
+                if value.value != first:
+                    self.conflicts.setdefault((run_id, key, value.value), (value.session, value.time))
+        for tag_key, tag in changes.tags.items():
+            self.tags.pop(tag_key, None)
+            if tag is not None:
+                self.tags[tag_key] = tag.value, tag.time
+        self.artifacts |= changes.artifacts
+        self.datasets |= changes.dataset_inputs
+        self.inputs = changes.model_inputs | self.inputs
+        self.outputs = changes.model_outputs | self.outputs
+        for key, value in changes.experiment_tags.items():
+            self.experiment_tags.pop(key, None)
+            if value is not None:
+                self.experiment_tags[key] = value
+        if changes.segments:
+            grouped = group(changes.segments)
+            for number, series in enumerate(grouped.series):
+                part = slice(grouped.starts[number], grouped.starts[number + 1])
+                self.series.setdefault(series, []).extend(
+                    zip(
+                        grouped.s[part].tolist(),
+                        grouped.t[part].tolist(),
+                        grouped.v[part].tolist(),
+                        strict=True,
+                    )
+                )
+        return changes
+
+    def content(self) -> str:
+        """Everything that must not depend on how records were packed, batched and repeated; NaN equals NaN."""
+        runs = {key: asdict(run) | {"last_offset": None} for key, run in sorted(self.loaded.runs.items())}
+        marks = {key: asdict(mark) for key, mark in sorted(self.loaded.marks.items())}
+        rest = {
+            name: sorted(getattr(self, name).items(), key=repr) for name in vars(self) if name != "loaded"
+        }
+        return repr((runs, marks, sorted(self.loaded.models.items()), sorted(self.loaded.experiments), rest))

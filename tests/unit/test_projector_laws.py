@@ -1,0 +1,121 @@
+"""The same records give the same rows, however they are packed, batched and repeated."""
+
+from array import array
+from itertools import accumulate, groupby
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runstone.events import cut, types
+from runstone.events.types import SeriesKey
+from tests.rows_in_memory import Point, Tables, admitted, pack
+
+RUN = "0a" * 16
+SESSIONS = ("aa" * 16, "bb" * 16)
+
+times = st.integers(0, 5)
+words = st.sampled_from(["x", "y"])
+values = st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf"), float("-inf")])
+keys = st.builds(SeriesKey, words, st.sampled_from(["", "m-1"]))
+sessions = st.sampled_from(SESSIONS)
+facts = st.dictionaries(words, words, max_size=2)
+statuses = st.sampled_from(types.STATUSES)
+
+
+def _series(key: SeriesKey, points: list[tuple[int, int, float]]) -> types.Series:
+    s, t, v = zip(*points, strict=True) if points else ((), (), ())
+    return types.Series(key, array("q", s), array("q", t), array("d", v))
+
+
+run_events = st.one_of(
+    st.builds(Point, keys, times, times, values),
+    st.builds(Point, keys, times, times, values),
+    st.builds(_series, keys, st.lists(st.tuples(times, times, values), max_size=3)),
+    st.builds(types.RunStarted, st.just(7), words, words, times, words, st.just(""), facts),
+    st.builds(types.RunJoined, times, facts),
+    st.builds(types.RunContext, facts),
+    st.builds(types.RunEnded, statuses, times, words),
+    st.builds(types.RunRenamed, words, times),
+    st.builds(types.RunDeleted, times),
+    st.builds(types.RunRestored, times),
+    st.builds(types.Param, words, words, times),
+    st.builds(types.Tag, words, words, times),
+    st.builds(types.TagDeleted, words, times),
+    st.builds(types.Artifact, words, words, times, st.just("0" * 64), words, times),
+    st.builds(types.DatasetInput, words, words, times, words),
+    st.builds(types.ModelInput, words, times),
+    st.builds(types.ModelOutput, words, times, times),
+    st.builds(types.ModelCreated, words, st.just(7), words, times, words, words, facts, facts),
+    st.builds(types.ModelParams, words, facts, times),
+    st.builds(types.ModelTags, words, facts, times),
+    st.builds(types.SessionEnded, sessions, statuses, times, words, st.booleans()),
+    st.builds(types.SessionLost, sessions, times),
+)
+topic_order = st.lists(st.tuples(sessions, run_events), min_size=1, max_size=25)
+
+
+@settings(max_examples=150)
+@given(topic_order, st.data())
+def test_packing_batching_and_repeats_change_nothing(records: list[tuple[str, Any]], data: st.DataObject):
+    plain, seqs = Tables(), dict.fromkeys(SESSIONS, 0)
+    numbered = []
+    for offset, (session, record) in enumerate(records):
+        plain.batch([admitted(pack(session, RUN, seqs[session], [record]), offset)])
+        numbered.append((session, seqs[session], record))
+        seqs[session] += 1
+
+    envelopes = []
+    for session, group in groupby(numbered, key=lambda one: one[0]):
+        run = list(group)
+        breaks = data.draw(st.lists(st.integers(0, len(run)), max_size=3).map(sorted))
+        for low, end in zip([0, *breaks], [*breaks, len(run)], strict=True):
+            if low < end:
+                envelopes.append(pack(session, RUN, run[low][1], [r for _, _, r in run[low:end]]))
+    sent = []
+    for envelope in envelopes:
+        sent.append(envelope)
+        for again in data.draw(st.lists(st.sampled_from(sent), max_size=2)):
+            # a resend may be packed otherwise: part of it, never more than was sent before
+            low = data.draw(st.integers(again.first_seq, again.end_seq - 1))
+            sent.append(cut(again, low, again.end_seq))
+    items = [admitted(envelope, offset) for offset, envelope in enumerate(sent)]
+    sizes = data.draw(st.lists(st.integers(1, 6), min_size=len(items), max_size=len(items)))
+
+    packed = Tables()
+    ends = [end for end in accumulate(sizes) if end < len(items)]
+    for low, end in zip([0, *ends], [*ends, len(items)], strict=True):
+        packed.batch(items[low:end])
+    assert packed.content() == plain.content()
+
+
+names = st.sampled_from(["a", "b", "c"])
+catalog_events = st.one_of(
+    st.builds(types.ExperimentCreated, names, times, facts),
+    st.builds(types.ExperimentRenamed, st.integers(0, 3), names, times),
+    st.builds(types.ExperimentDeleted, st.integers(0, 3), times),
+    st.builds(types.ExperimentRestored, st.integers(0, 3), times),
+    st.builds(types.ExperimentTag, st.integers(0, 3), words, words, times),
+    st.builds(types.ExperimentTagDeleted, st.integers(0, 3), words, times),
+)
+
+
+@given(st.lists(catalog_events, min_size=1, max_size=20), st.integers(1, 20))
+def test_the_catalog_decides_alike_in_one_batch_and_in_many(events: list[Any], size: int):
+    from runstone.events import identity
+
+    ids = [0, *(identity.experiment_id(name) for name in "abc")]
+    real = [
+        type(e)(ids[e.experiment_id], *[getattr(e, f) for f in e.__slots__[1:]])
+        if hasattr(e, "experiment_id")
+        else e
+        for e in events
+    ]
+    one, many = Tables(), Tables()
+    items = [admitted(pack(SESSIONS[0], "catalog", n, [e]), n) for n, e in enumerate(real)]
+    one.batch(items)
+    for low in range(0, len(items), size):
+        many.batch(items[low : low + size])
+    assert many.content() == one.content()
+    held = [e.name for e in one.loaded.experiments.values()]
+    assert len(set(held)) == len(held), "a name is held by one experiment at most"
