@@ -4,7 +4,7 @@ Quick, silent but for one line, and without the network once all of it is there.
 """
 
 import asyncio
-import os
+import shutil
 import sys
 import tempfile
 import time
@@ -20,6 +20,9 @@ from runstone_local.kafka_install import KafkaInstall, Progress
 from runstone_local.layout import ROOT_FOLDER, cache_folder
 from runstone_local.ports import free_ports
 from runstone_local.service_user import service_user
+
+_WRITING_PATIENCE: Final = 120.0
+"""Seconds that the JVM may take to write its start-up cache while it stops; usually 5."""
 
 _CACHES_KEPT: Final = 4
 """A start-up cache belongs to one Java in one place, and a user may have several environments."""
@@ -43,24 +46,27 @@ async def _train(install: KafkaInstall, say: Progress) -> None:
     """Run the broker once so that the JVM writes what it learnt while starting."""
     say("kafka: preparing a cache that makes it start in a second (65 MB, about 10 s, once)")
     kept = install.startup_cache
-    written = kept.with_suffix(f".{os.getpid()}")
     with tempfile.TemporaryDirectory(prefix="runstone-fetch-") as folder:
         internal, controller, external = free_ports(3)
         addresses = KafkaAddresses(internal, controller, external)
         node = KafkaNode(install, Path(folder) / "kafka", addresses, Path(folder) / "kafka.log")
         await node.prepare()
+        written = Path(folder) / "startup.aot"
         running = node.start(train=written)
         try:
             await node.wait_ready(running)
         finally:
-            await node.stop(running)
+            await node.stop(running, _WRITING_PATIENCE)
         if written.exists():
-            written.replace(kept)
+            partial = kept.with_suffix(".partial")
+            shutil.copyfile(written, partial)
+            partial.replace(kept)
             others = sorted(kept.parent.glob("*.aot"), key=lambda file: file.stat().st_mtime)
             for outdated in others[:-_CACHES_KEPT]:
                 outdated.unlink()
         else:
-            say("kafka: this Java cannot write a start-up cache; Kafka will start in 3 s instead of 1 s")
+            kept.touch()  # empty: there is none for this Java, and nobody tries again
+            say("kafka: this Java cannot write such a cache; Kafka will start in 3 s instead of 1 s")
 
 
 def main() -> int:

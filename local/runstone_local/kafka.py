@@ -19,6 +19,7 @@ from typing import Final
 
 from runstone.events.limits import TOPIC_MAX
 from runstone_local import child
+from runstone_local.addresses import host_port
 from runstone_local.exceptions import CannotStartError
 from runstone_local.kafka_install import KafkaInstall, java_options
 
@@ -52,11 +53,11 @@ class KafkaAddresses:
 
     @property
     def internal(self) -> str:
-        return f"127.0.0.1:{self.internal_port}"
+        return host_port("127.0.0.1", self.internal_port)
 
     @property
     def advertised(self) -> str:
-        return f"{self.advertised_host}:{self.external_port}"
+        return host_port(self.advertised_host, self.external_port)
 
 
 class KafkaNode:
@@ -131,9 +132,9 @@ class KafkaNode:
         """Return once the broker answers; CannotStartError when it ends or takes a minute."""
         await child.wait_ready(running, self.is_ready, name="kafka", log=self.log, patience=_START_PATIENCE)
 
-    async def stop(self, running: "subprocess.Popen[bytes]") -> None:
+    async def stop(self, running: "subprocess.Popen[bytes]", patience: float = _STOP_PATIENCE) -> None:
         """Stop the broker: it flushes its logs, so that the next start needs no recovery."""
-        await child.end(running, signal.SIGTERM, _STOP_PATIENCE)
+        await child.end(running, signal.SIGTERM, patience)
 
 
 async def answers(host: str, port: int, patience: float = 1.0) -> bool:
@@ -158,13 +159,11 @@ def settings(folder: Path, addresses: KafkaAddresses) -> Mapping[str, str]:
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{addresses.controller_port}",
         "listeners": (
-            f"INTERNAL://127.0.0.1:{addresses.internal_port},"
-            f"EXTERNAL://{addresses.external_host}:{addresses.external_port},"
+            f"INTERNAL://{addresses.internal},"
+            f"EXTERNAL://{host_port(addresses.external_host, addresses.external_port)},"
             f"CONTROLLER://127.0.0.1:{addresses.controller_port}"
         ),
-        "advertised.listeners": (
-            f"INTERNAL://127.0.0.1:{addresses.internal_port},EXTERNAL://{addresses.advertised}"
-        ),
+        "advertised.listeners": (f"INTERNAL://{addresses.internal},EXTERNAL://{addresses.advertised}"),
         "listener.security.protocol.map": "INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "INTERNAL",
         "controller.listener.names": "CONTROLLER",

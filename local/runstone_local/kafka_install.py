@@ -151,6 +151,6 @@ def java_options(install: KafkaInstall, *, train: Path | None = None) -> list[st
     options = list(_OPTIONS)
     if train is not None:
         options.append(f"-XX:AOTCacheOutput={train}")
-    elif install.startup_cache.exists():
-        options.append(f"-XX:AOTCache={install.startup_cache}")
+    elif (cache := install.startup_cache).exists() and cache.stat().st_size:
+        options.append(f"-XX:AOTCache={cache}")
     return [*options, "-cp", install.class_path]

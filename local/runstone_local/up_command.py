@@ -1,6 +1,7 @@
 """``runstone up``: the whole stack in one command and one folder."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def _say(line: str) -> None:
     try:
         print(f"runstone up: {line}", flush=True)
     except OSError:
-        pass  # nobody reads any more, for instance 'runstone up | head'; that must not stop anything
+        # nobody reads any more, for instance 'runstone up | head'; that must not stop anything
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _port(text: str) -> int:
