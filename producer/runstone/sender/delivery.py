@@ -52,6 +52,10 @@ class Delivery:
         self.outstanding = 0
         """Bytes of slabs that are not acknowledged."""
 
+    def ready_to_read(self) -> bool:
+        """Whether there is a session, or could be one, of which a round would read what comes."""
+        return not self.sessions or any(map(self._readable, self.sessions.values()))
+
     def something_to_read(self) -> bool:
         """Whether a round would find something: asked before sleeping."""
         return any(self._readable(session) and session.tail.has_more() for session in self.sessions.values())

@@ -17,7 +17,8 @@ batch out of the queue. So a lane has one batch outstanding, and nothing overtak
         └── the batch stays at the head ◄── producer retired ◄── failed or overdue
 
 After any failure nothing later is sent in that lane: the producer is retired, a new one is made (a wedged
-idempotent producer does not heal) and the lanes send again from their oldest record. A batch of a retired
+idempotent producer does not heal) and the lane sends again from its oldest record. Lanes that still wait for
+a batch in a retired producer may do so; their next one goes through the new one. A batch of a retired
 producer may still arrive; receivers drop what they have by its seqs. ``start``, ``send`` and ``stop`` of
 aiokafka may hang, so each has a deadline; retiring goes on in a task of its own.
 
@@ -27,6 +28,7 @@ That authorisation is missing says nothing about a record and can be repaired: i
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +90,16 @@ class _Pending:
 
 
 @dataclass(slots=True, eq=False)
+class _Shared:
+    """A producer and how many lanes have a batch in it; retired, it is stopped by the last of them."""
+
+    producer: AIOKafkaProducer
+    batches: int = 0
+    retired: bool = False
+    stopping: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class _Lane:
     topic: str
     partition: int
@@ -121,9 +133,10 @@ class Publisher:
         self._on_trouble = on_trouble
         self._client_id = client_id
         self._lanes: dict[tuple[str, int], _Lane] = {}
-        self._producer: AIOKafkaProducer | None = None
+        self._shared: _Shared | None = None
         self._making = asyncio.Lock()
         self._failures = 0
+        self._not_before = 0.0
         self._trouble: str | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -150,7 +163,7 @@ class Publisher:
         """Use other addresses of the same Kafka from now on."""
         if bootstrap_servers != self._servers:
             self._servers = bootstrap_servers
-            self._retire(self._producer)
+            self._retire(self._shared)
 
     async def close(self) -> None:
         """Stop at once: what is not acknowledged fails with `PublisherClosed`."""
@@ -165,7 +178,7 @@ class Publisher:
                     pending.offset.set_exception(PublisherClosed("the publisher was closed"))
                     pending.offset.exception()
             lane.queue.clear()
-        self._retire(self._producer)
+        self._retire(self._shared)
         if self._retiring:
             await asyncio.wait(self._retiring, timeout=STOP_DEADLINE)
 
@@ -174,19 +187,20 @@ class Publisher:
             if not lane.queue:
                 lane.stirred.clear()
                 await lane.stirred.wait()
-            producer: AIOKafkaProducer | None = None
+            shared: _Shared | None = None
             try:
-                producer = await self._connected()
-                count, base = await self._send_head(lane, producer)
+                shared = await self._connected()
+                count, base = await self._send_head(lane, shared)
             except _REFUSALS as refusal:
                 # The batch took sequence numbers that the broker has not seen: this producer is done for.
-                self._retire(producer)
+                self._retire(shared)
                 self._refused(lane, refusal)
             except Exception as fault:
                 # Whatever it is, the records are still at the head of the queue and are sent again.
-                self._retire(producer)
+                self._retire(shared)
                 self._failed(lane, fault)
-                await asyncio.sleep(min(BACKOFF_MOST, BACKOFF_LEAST * 2 ** min(self._failures, 10)))
+                if shared is not None:
+                    await asyncio.sleep(self._backoff())
             else:
                 lane.alone = max(0, lane.alone - count)
                 self._failures = 0
@@ -196,8 +210,17 @@ class Publisher:
                     if not pending.offset.done():
                         pending.offset.set_result(base + i)
 
-    async def _send_head(self, lane: _Lane, producer: AIOKafkaProducer) -> tuple[int, int]:
+    async def _send_head(self, lane: _Lane, shared: _Shared) -> tuple[int, int]:
         """Send one batch from the head of the queue; how many records it held and the first one's offset."""
+        shared.batches += 1
+        try:
+            return await self._send_batch(lane, shared.producer)
+        finally:
+            shared.batches -= 1
+            if shared.retired:
+                self._retire(shared)
+
+    async def _send_batch(self, lane: _Lane, producer: AIOKafkaProducer) -> tuple[int, int]:
         batch = producer.create_batch()
         count = 0
         for pending in lane.queue:
@@ -249,10 +272,14 @@ class Publisher:
                 log.info("Kafka at %s takes records again", self._servers)
             self._on_trouble(trouble)
 
-    async def _connected(self) -> AIOKafkaProducer:
-        """The producer of all lanes, made anew where the last one was retired."""
+    def _backoff(self) -> float:
+        return min(BACKOFF_MOST, BACKOFF_LEAST * 2.0 ** min(self._failures, 10))
+
+    async def _connected(self) -> _Shared:
+        """The producer of all lanes, made anew where the last one was retired; one attempt at a time."""
         async with self._making:
-            if self._producer is None:
+            if self._shared is None:
+                await asyncio.sleep(self._not_before - time.monotonic())
                 producer = AIOKafkaProducer(
                     bootstrap_servers=self._servers,
                     client_id=self._client_id,
@@ -266,18 +293,23 @@ class Publisher:
                     async with asyncio.timeout(START_DEADLINE):
                         await producer.start()
                 except BaseException:
-                    self._retire(producer)
+                    self._not_before = time.monotonic() + self._backoff()
+                    self._retire(_Shared(producer))
                     raise
-                self._producer = producer
-            return self._producer
+                self._shared = _Shared(producer)
+            return self._shared
 
-    def _retire(self, producer: AIOKafkaProducer | None) -> None:
-        """Give up a producer; its lanes get another one. What it has not sent yet it shall not send."""
-        if producer is None:
+    def _retire(self, shared: _Shared | None) -> None:
+        """Give up a producer; the lanes get another one. It is stopped when no lane waits for it."""
+        if shared is None:
             return
-        if producer is self._producer:
-            self._producer = None
-        task = asyncio.create_task(_stop(producer), name="retiring a producer")
+        if shared is self._shared:
+            self._shared = None
+        shared.retired = True
+        if shared.stopping or (shared.batches and not self._closed):
+            return
+        shared.stopping = True
+        task = asyncio.create_task(_stop(shared.producer), name="retiring a producer")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 

@@ -29,7 +29,7 @@ IDLE: Final = 3.0
 """Seconds without a session or anything to send after which the sender leaves."""
 
 ROUND_LEAST: Final = 0.005
-"""Seconds between rounds that found little: under load the next one finds more, and nobody need wake us."""
+"""Seconds between rounds, unless there is a backlog: the next one finds more, and nobody need wake us."""
 
 
 class Service:
@@ -63,11 +63,11 @@ class Service:
                 for session in self._delivery.sessions.values():
                     self._uploads.look(session)
                 size = self._delivery.round()
-                if size:
-                    rest = ROUND_LEAST - (time.monotonic() - began) if size < SLAB_MOST // 2 else 0.0
-                    await asyncio.sleep(max(0.0, rest))
-                else:
-                    await self._waking.sleep(self._delivery.something_to_read)
+                if not size:
+                    listen = self._delivery.ready_to_read()
+                    await self._waking.sleep(self._delivery.something_to_read, listen=listen)
+                backlog = size >= SLAB_MOST // 2
+                await asyncio.sleep(0 if backlog else ROUND_LEAST - (time.monotonic() - began))
                 if house.done():
                     house.result()
                 if not self._idle():

@@ -41,9 +41,14 @@ class Waking:
         """End the current sleep, or the next one before it begins."""
         self._stirred.set()
 
-    async def sleep(self, something_to_do: Callable[[], bool]) -> None:
-        """Sleep until the sender is woken, `RECHECK` at most; not at all if there is something to do."""
-        self._asleep[0] = 1
+    async def sleep(self, something_to_do: Callable[[], bool], *, listen: bool) -> None:
+        """Sleep until the sender is woken, `RECHECK` at most; not at all if there is something to do.
+
+        Args:
+            something_to_do: asked once the flag is up.
+            listen: let clients wake the sender; not while what they write could not be read anyway.
+        """
+        self._asleep[0] = listen
         try:
             if not something_to_do():
                 async with asyncio.timeout(RECHECK):
