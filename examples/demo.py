@@ -1,8 +1,8 @@
 """``make demo``: the whole stack, two people's runs, and both side by side.
 
-Starts ``runstone up`` in a folder of its own, runs alice.py and bob.py against it, waits until both runs
-can be queried with their models, prints the comparison and keeps serving until Ctrl-C. With DEMO_EXIT=1
-it stops after the table with exit code 0. DEMO_PORT names another port than 5000.
+Starts ``runstone up`` in a folder of its own (or in RUNSTONE_DATA), runs alice.py and bob.py against it,
+waits until both runs can be queried with their models, prints the comparison and keeps serving until
+Ctrl-C. With DEMO_EXIT=1 it stops after the table with exit code 0. DEMO_PORT names another port than 5000.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,17 +21,24 @@ HERE = Path(__file__).resolve().parent
 PORT = os.environ.get("DEMO_PORT", "5000")
 ADDRESS = f"http://127.0.0.1:{PORT}"
 # as root, Postgres runs as a service user, which cannot look into everybody's folders
-DATA = Path("/var/lib/runstone/demo") if os.geteuid() == 0 else HERE.parent / ".demo"
+OWN = Path("/var/lib/runstone/demo") if os.geteuid() == 0 else HERE.parent / ".demo"
+DATA = Path(os.environ.get("RUNSTONE_DATA") or OWN)
 RUNSTONE = [sys.executable, "-m", "runstone.cli"]
 DEADLINE = 120
-"""Seconds for the stack to start (everything is downloaded by then), and for the runs to arrive."""
+"""Seconds for the runs to arrive."""
 
 
 def main() -> int:
     started_ms = int(time.time() * 1000)
-    stack = subprocess.Popen([*RUNSTONE, "up", "--data", str(DATA), "--port", PORT], start_new_session=True)
+    # a session of its own: Ctrl-C is for this script, which stops the stack in order
+    stack = subprocess.Popen(
+        [*RUNSTONE, "up", "--data", str(DATA), "--port", PORT],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
-        if not wait_until_ready(stack):
+        if not relay_until_ready(stack):
             return stack.wait() or 1
         environment = os.environ | {
             "RUNSTONE_TRACKING_URI": ADDRESS,
@@ -56,14 +64,22 @@ def main() -> int:
         stop(stack)
 
 
-def wait_until_ready(stack: "subprocess.Popen[bytes]") -> bool:
-    """Whether the stack answers before it exits or the deadline passes."""
-    deadline = time.monotonic() + DEADLINE
-    while stack.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{ADDRESS}/ready", timeout=5):
+def relay_until_ready(stack: "subprocess.Popen[str]") -> bool:
+    """Print what the stack says until its last line of starting; False when it ends before."""
+    assert stack.stdout is not None
+    for line in stack.stdout:
+        print(line, end="", flush=True)
+        if "the data is in" in line:
+            threading.Thread(target=relay_rest, args=(stack,)).start()
             return True
-        time.sleep(0.1)
     return False
+
+
+def relay_rest(stack: "subprocess.Popen[str]") -> None:
+    """Print what the stack says until it ends: a part that died, and that it stopped."""
+    assert stack.stdout is not None
+    for line in stack.stdout:
+        print(line, end="", flush=True)
 
 
 def wait_until_queryable(started_ms: int) -> list[str]:
@@ -99,7 +115,7 @@ def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str,
         return found
 
 
-def stop(stack: "subprocess.Popen[bytes]") -> None:
+def stop(stack: "subprocess.Popen[str]") -> None:
     """End the stack in order; its parts end with it."""
     if stack.poll() is None:
         stack.send_signal(signal.SIGTERM)
