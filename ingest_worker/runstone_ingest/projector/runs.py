@@ -33,7 +33,7 @@ def _started(run: Run, session: str, event: types.RunStarted) -> None:
         run.parent_run_id = event.parent_run_id or None
         run.start_time = event.time
     run.attempt += 1
-    run.name = event.name
+    run.name = event.name or run.name  # a resumed run comes without one and keeps its own
     run.user_name = event.user or None
     run.context = {**run.context, **event.context}
     run.owner_session = session
