@@ -80,6 +80,7 @@ class Rows:
     async def latest(
         self, run_id: str, key: str, value: float, step: int = 0, time: int = 1, model: str = ""
     ) -> None:
+        """The latest point of a series; ranked as well, unless the run is still running."""
         await self.insert(
             "latest_metrics",
             run_id=run_id,
@@ -91,6 +92,15 @@ class Rows:
             time=time,
             value=value,
             points=1,
+        )
+        await self.connection.execute(
+            """INSERT INTO ranked_metrics
+               SELECT run_id, key, value FROM latest_metrics JOIN runs USING (run_id)
+               WHERE run_id = $1 AND key = $2 AND status NOT IN ('RUNNING', 'SCHEDULED')
+               ORDER BY step DESC, time DESC, value = 'NaN', value DESC LIMIT 1
+               ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value""",
+            run_id,
+            key,
         )
 
     async def points(

@@ -10,12 +10,13 @@ from typing import Final
 
 from runstone_store import named_sql
 
+_COMMENTS: Final = re.compile(r"\A(?:-- .*\n)+")
 _OPEN: Final = re.compile(r"\{([a-z_]+)\}")
 
 
 def pieces(beside: str, file: str) -> Mapping[str, str]:
-    """The blocks of *file* without their first comment line, so that they fit into one another."""
-    return {name: block.partition("\n")[2] for name, block in named_sql.load(beside, file).items()}
+    """The blocks of *file* without the comments above them, so that they fit into one another."""
+    return {name: _COMMENTS.sub("", block) for name, block in named_sql.load(beside, file).items()}
 
 
 def fill(block: str, **parts: str) -> str:

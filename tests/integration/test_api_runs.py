@@ -191,6 +191,17 @@ async def test_the_value_compared_is_the_latest_over_all_models(api: TestClient,
     assert await names(api, filter="metrics.acc < 0.5") == []
 
 
+async def test_of_a_running_run_the_live_value_counts_not_the_ranked_copy(
+    api: TestClient, rows: Rows
+) -> None:
+    await rows.run(name="ended", metrics={"acc": 0.5})
+    run_id = await rows.run(name="running", status="RUNNING", metrics={"acc": 0.9})
+    await rows.insert("ranked_metrics", run_id=run_id, key="acc", value=0.1)
+    assert await names(api, filter="metrics.acc > 0.8") == ["running"]
+    assert await names(api, filter="metrics.acc < 0.2") == []
+    assert await names(api, order_by=["metrics.acc DESC"]) == ["running", "ended"]
+
+
 async def ordered_rows(rows: Rows) -> None:
     for name, start, value in (
         ("a", 3, 0.1), ("b", 2, math.nan), ("c", 1, None), ("d", 5, 0.1), ("e", 4, math.inf), ("f", None, 0.2),

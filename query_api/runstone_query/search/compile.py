@@ -164,11 +164,11 @@ def _sorting(terms: Sequence[OrderTerm], arguments: Arguments) -> tuple[list[Sor
         alias = f"o{n}"
         joins.append(fill(_BLOCKS[f"{entity}_joined"], alias=alias, key=arguments.add(key)))
         if entity == "metric":
-            columns.append(
-                SortColumn(fill(_BLOCKS["joined_nan"], alias=alias), descending=False, type="boolean")
-            )
-        kind = "float8" if entity == "metric" else "text"
-        columns.append(SortColumn(fill(_BLOCKS["joined_value"], alias=alias), term.descending, kind))
+            value = fill(_BLOCKS["metric_value"], alias=alias)
+            columns.append(SortColumn(fill(_BLOCKS["is_nan"], value=value), descending=False, type="boolean"))
+            columns.append(SortColumn(value, term.descending, "float8"))
+        else:
+            columns.append(SortColumn(fill(_BLOCKS["joined_value"], alias=alias), term.descending, "text"))
     return columns, joins
 
 

@@ -72,18 +72,32 @@ EXISTS (SELECT FROM {schema}.tags t WHERE t.run_id = r.run_id AND t.key = {key}:
 
 -- name: metric_compared
 -- Does the latest value of this metric compare so? NaN satisfies != alone; Postgres would call it the greatest.
-EXISTS (SELECT FROM (
-            SELECT m.value FROM {schema}.latest_metrics m
-            WHERE m.run_id = r.run_id AND m.key = {key}::text
-            ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) latest
-        WHERE CASE WHEN latest.value = 'NaN' THEN {nan} ELSE latest.value {operator} {value} END)
+-- The ranked copy, which has an index over values, is exact for a run that does not run.
+((r.status NOT IN ('RUNNING', 'SCHEDULED') AND r.run_id IN (
+     SELECT m.run_id FROM {schema}.ranked_metrics m
+     WHERE m.key = {key}::text AND m.value {operator} {value} AND ({nan} OR m.value <> 'NaN')))
+ OR (r.status IN ('RUNNING', 'SCHEDULED') AND EXISTS (
+     SELECT FROM (
+         SELECT m.value FROM {schema}.latest_metrics m
+         WHERE m.run_id = r.run_id AND m.key = {key}::text
+         ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) latest
+     WHERE latest.value {operator} {value} AND ({nan} OR latest.value <> 'NaN'))))
 
 -- name: metric_joined
--- The latest value of a metric, to sort by.
+-- The latest value of a metric, to sort by: the ranked copy's, and of a run that runs the live one.
+LEFT JOIN {schema}.ranked_metrics {alias} ON {alias}.run_id = r.run_id AND {alias}.key = {key}::text
 LEFT JOIN LATERAL (
     SELECT m.value FROM {schema}.latest_metrics m
-    WHERE m.run_id = r.run_id AND m.key = {key}::text
-    ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) {alias} ON true
+    WHERE r.status IN ('RUNNING', 'SCHEDULED') AND m.run_id = r.run_id AND m.key = {key}::text
+    ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) {alias}_live ON true
+
+-- name: metric_value
+-- What a joined metric sorts by.
+(CASE WHEN r.status IN ('RUNNING', 'SCHEDULED') THEN {alias}_live.value ELSE {alias}.value END)
+
+-- name: is_nan
+-- Whether a metric is NaN, which sorts after every number.
+({value} = 'NaN')
 
 -- name: param_joined
 -- The value of a param, to sort by.
@@ -94,12 +108,8 @@ LEFT JOIN {schema}.params {alias} ON {alias}.run_id = r.run_id AND {alias}.key =
 LEFT JOIN {schema}.tags {alias} ON {alias}.run_id = r.run_id AND {alias}.key = {key}::text
 
 -- name: joined_value
--- What a joined param, tag or metric sorts by.
+-- What a joined param or tag sorts by.
 {alias}.value
-
--- name: joined_nan
--- Whether a joined metric is NaN, which sorts after every number.
-({alias}.value = 'NaN')
 
 -- name: after
 -- Does the row come after a value in its column's direction? Null comes last.
