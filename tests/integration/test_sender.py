@@ -452,3 +452,19 @@ async def test_what_an_earlier_boot_left_is_delivered(machine, door, sender, led
     assert stranger.id not in {session for session, _stream in ledger.records()}
     earlier.die()
     stranger.die()
+
+
+async def test_a_session_that_is_complete_only_later_is_found(machine, door, sender, ledger):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    hidden = session.folder.json.rename(session.folder.path / "session.new")
+    first = HandmadeSession(machine, door.uri)
+    first.event(run, STARTED)
+    sender()
+    await until(lambda: ledger.has(first.id, run, 1), "the complete session")
+    os.utime(machine.sessions, (1, 1))
+    hidden.rename(session.folder.json)
+    await until(lambda: ledger.has(session.id, run, 1), "the other one")
+    session.die()
+    first.die()

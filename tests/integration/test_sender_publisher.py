@@ -96,3 +96,11 @@ async def test_records_wait_while_the_addresses_are_wrong(topics):
     assert troubles[0] is not None
     assert troubles[-1] is None
     await publisher.close()
+
+
+async def test_a_topic_that_is_missing_holds_up_no_other(publisher, topics):
+    waiting = publisher.submit(f"{topics.prefix}.missing", 0, b"k", b"v", HEADERS)
+    async with asyncio.timeout(5):
+        for i in range(100):
+            assert await publisher.submit(topics.events, 0, b"k", b"%d" % i, HEADERS) == i
+    assert not waiting.done()

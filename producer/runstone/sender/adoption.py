@@ -39,6 +39,9 @@ GRACE: Final = 60.0
 KEPT_MOST: Final = 256 * 1024 * 1024
 """Bytes of acknowledged segments per session above which the grace period is not waited for."""
 
+LIST_AGAIN: Final = 0.2
+"""Seconds after which folders that were no sessions yet are looked at again."""
+
 _GONE_PREFIX: Final = ".gone-"
 
 
@@ -171,6 +174,8 @@ class Adoption:
     def __init__(self, folder: MachineFolder) -> None:
         self._folder = folder
         self._seen_ns = 0
+        self._incomplete = False
+        self._listed = 0.0
         self._known: set[str] = set()
         self._locks: list[FileLock] = []
         self._earlier = list(self._earlier_boots())
@@ -187,10 +192,15 @@ class Adoption:
     def found(self) -> Iterator[Session]:
         """Sessions that were not there before. Costs one system call where nothing changed."""
         modified = self._folder.sessions.stat().st_mtime_ns
-        # A clock tick may hold two changes, so a folder that changed just now is read again.
-        if modified == self._seen_ns and time.time_ns() - modified > 1_000_000_000 and not self._earlier:
+        # A clock tick may hold two changes, so a folder that changed just now is read again; and what is
+        # still missing in a session's folder does not change the folder of them all.
+        recent = time.time_ns() - modified < 1_000_000_000
+        again = self._incomplete and time.monotonic() - self._listed > LIST_AGAIN
+        if modified == self._seen_ns and not recent and not again:
             return
         self._seen_ns = modified
+        self._listed = time.monotonic()
+        self._incomplete = False
         for machine in (*self._earlier, self._folder):
             yield from self._in(machine)
         self._earlier = []
@@ -223,11 +233,13 @@ class Adoption:
             folder = machine.session(entry)
             told = read_json(folder.json)
             if told is None or not isinstance(told.get("uri"), str):
+                self._incomplete = True
                 continue
             try:
                 session = Session(folder, told["uri"])
             except OSError as wrong:
                 log.warning("session %s cannot be read: %s", entry, wrong)
+                self._incomplete = True
                 continue
             self._known.add(entry)
             log.info("session %s of %s for %s", entry, told.get("program"), told["uri"])

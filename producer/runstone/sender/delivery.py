@@ -34,8 +34,9 @@ from runstone.spool.reader import Damage, Record
 log = logging.getLogger(__name__)
 
 SLABS_MOST: Final = 2
-OUTSTANDING_MOST: Final = 16 * MIB
-"""Bytes of spool that are read and not acknowledged, of all sessions; about as much again in JSON."""
+OUTSTANDING_MOST: Final = 8 * MIB
+"""Bytes of spool that are read and not acknowledged, of all sessions; in memory they are JSON, a bit less,
+and for what is being sent twice that again in aiokafka's buffers."""
 
 ROUND_MOST: Final = 2 * MIB
 """Bytes a round reads: acknowledgements are handled between rounds, and their files written."""

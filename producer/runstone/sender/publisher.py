@@ -50,7 +50,7 @@ from runstone.exceptions import RunstoneError
 
 log = logging.getLogger(__name__)
 
-BATCH_BYTES: Final = 1 << 20
+BATCH_BYTES: Final = 512 * 1024
 """A batch is closed at this size; a larger record travels alone."""
 
 START_DEADLINE: Final = 10.0
