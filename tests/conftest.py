@@ -1,3 +1,3 @@
 """Fixtures for all tiers; each ``fix_*`` module holds those of one kind and says what they give."""
 
-pytest_plugins = ["tests.fix_services", "tests.fix_api", "tests.fix_up"]
+pytest_plugins = ["tests.fix_services", "tests.fix_api", "tests.fix_up", "tests.fix_worker"]

@@ -1,9 +1,13 @@
 -- Which worker writes which partition.
 
 -- name: ensure_partitions
--- A row for every partition that is assigned to us; most are there.
+-- A row for every partition that is assigned to us. Those that are there are left out first: to see that one
+-- conflicts would mean waiting for whoever holds its lock.
 INSERT INTO ingest_partitions (topic, partition)
-SELECT * FROM unnest($1::text[], $2::int[]) AS assigned (topic, partition) ORDER BY topic, partition
+SELECT topic, partition FROM unnest($1::text[], $2::int[]) AS assigned (topic, partition)
+WHERE NOT EXISTS (SELECT FROM ingest_partitions p
+                  WHERE p.topic = assigned.topic AND p.partition = assigned.partition)
+ORDER BY topic, partition
 ON CONFLICT DO NOTHING;
 
 -- name: take_partition
