@@ -103,39 +103,12 @@ def within(artifact_path: str | None, name: str) -> str:
     return checked_artifact_path(name if artifact_path is None else f"{artifact_path}/{name}", "artifact")
 
 
-def existing_file(path: str | os.PathLike[str]) -> Path:
-    """The file at *path*, which can be read.
+def located(path: str | os.PathLike[str]) -> Path:
+    """*path* as a path that may name a file.
 
     Raises:
-        InvalidInputError: nothing is there, or nothing that can be read.
+        InvalidInputError: it is none: another type, or a text that no file can have for its name.
     """
-    found = _path(path)
-    if not found.is_file():
-        raise InvalidInputError(
-            f"the artifact {str(found)!r} is no file; expected the path of one that exists"
-        )
-    if not os.access(found, os.R_OK):
-        raise InvalidInputError(f"the artifact {str(found)!r} cannot be read by this user")
-    return found
-
-
-def files_below(folder: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
-    """Every file below *folder* with its path relative to it; links to folders are not followed.
-
-    Raises:
-        InvalidInputError: *folder* is none.
-    """
-    top = _path(folder)
-    if not top.is_dir():
-        raise InvalidInputError(f"{str(top)!r} is no folder; expected one whose files are the artifacts")
-    for parent, folders, names in os.walk(top):
-        folders.sort()
-        for name in sorted(names):
-            found = Path(parent, name)
-            yield existing_file(found), found.relative_to(top).as_posix()
-
-
-def _path(path: str | os.PathLike[str]) -> Path:
     try:
         found = Path(path)
         found.stat()
@@ -144,3 +117,31 @@ def _path(path: str | os.PathLike[str]) -> Path:
     except (TypeError, ValueError) as wrong:
         raise InvalidInputError(f"{path!r:.200} is no path of a file ({wrong})") from None
     return found
+
+
+def existing_file(path: Path) -> Path:
+    """The file at *path*, which can be read.
+
+    Raises:
+        InvalidInputError: nothing is there, or nothing that can be read.
+    """
+    if not path.is_file():
+        raise InvalidInputError(f"the artifact {str(path)!r} is no file; name one that exists")
+    if not os.access(path, os.R_OK):
+        raise InvalidInputError(f"the artifact {str(path)!r} cannot be read by this user")
+    return path
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every file below *folder* with its path relative to it; links to folders are not followed.
+
+    Raises:
+        InvalidInputError: *folder* is none.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(f"{str(folder)!r} is no folder; expected one whose files are the artifacts")
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            found = Path(parent, name)
+            yield existing_file(found), found.relative_to(folder).as_posix()

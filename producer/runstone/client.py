@@ -19,8 +19,8 @@ from runstone.events.envelope import CATALOG
 from runstone.events.identity import DEFAULT_EXPERIMENT, experiment_id, new_run_id
 from runstone.events.types import ExperimentCreated, RunJoined, RunStarted
 from runstone.exceptions import InvalidInputError
-from runstone.inputs import checked_key, checked_name, checked_run_id, checked_status, clean, text
-from runstone.run import Identity, Run, now_ms
+from runstone.inputs import checked_name, checked_run_id, checked_status, clean, text
+from runstone.run import Identity, Run, now_ms, tag_events
 from runstone.spool.session import Session
 
 FLUSH_S = 30.0
@@ -102,10 +102,7 @@ class Client:
             parent = self._check_nesting(nested)
             chosen = self._choose_id(run_id, configuration, nested)
             name = self._name(run_name, chosen, resumed=run_id is not None)
-            if tags is not None and not isinstance(tags, Mapping):
-                raise InvalidInputError(f"tags: expected a dict, found {type(tags).__name__}")
-            for key in tags or {}:
-                checked_key(key, "tag")
+            tagged = tag_events(tags or {}, strict=configuration.strict)
             experiment_name = checked_name(
                 experiment or self._experiment or configuration.experiment or DEFAULT_EXPERIMENT,
                 "an experiment's name",
@@ -121,9 +118,8 @@ class Client:
                 strict=configuration.strict,
             )
             self._announce(session, experiment_name)
-            self._begin(run, experiment_name, parent, joins=joins)
-            if tags:
-                run.set_tags(tags)
+            first = self._first_event(run, experiment_name, parent, joins=joins)
+            run.begin([first, *tagged])
             self._open = [*(other for other in self._open if not other.ended), run]
         self._stack.set((*(other for other in self._stack.get() if not other.ended), run))
         lifetime.opened(run)
@@ -174,21 +170,20 @@ class Client:
             self._announced.add(name)
             session.writer.event(session.writer.stream(CATALOG), ExperimentCreated(name, now_ms()))
 
-    def _begin(self, run: Run, experiment_name: str, parent: Run | None, *, joins: bool) -> None:
+    def _first_event(
+        self, run: Run, experiment_name: str, parent: Run | None, *, joins: bool
+    ) -> RunStarted | RunJoined:
         context = quick_context(self._configuration().rank)
         if joins:
-            run.begin(RunJoined(now_ms(), context))
-            return
-        run.begin(
-            RunStarted(
-                experiment_id=run.experiment_id,
-                experiment_name=experiment_name,
-                name=run.name,
-                time=now_ms(),
-                user=context["user"],
-                parent_run_id=parent.run_id if parent else "",
-                context=context,
-            )
+            return RunJoined(now_ms(), context)
+        return RunStarted(
+            experiment_id=run.experiment_id,
+            experiment_name=experiment_name,
+            name=run.name,
+            time=now_ms(),
+            user=context["user"],
+            parent_run_id=parent.run_id if parent else "",
+            context=context,
         )
 
     def active_run(self) -> Run | None:

@@ -162,7 +162,8 @@ class Run:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record settings; where one key is bad, none is recorded. Raises as `log_param`."""
-        self._texts(params, "param", limits.PARAM_VALUE_MAX, Param)
+        for each in text_events(params, "param", limits.PARAM_VALUE_MAX, Param, strict=self._strict):
+            self._event(each)
 
     def set_tag(self, key: str, value: Any) -> None:
         """Set a tag; anything becomes its text. The last value of a key wins. Raises as `log_param`."""
@@ -170,33 +171,12 @@ class Run:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; where one key is bad, none is set. Raises as `log_param`."""
-        self._texts(tags, "tag", limits.TAG_VALUE_MAX, Tag)
+        for each in tag_events(tags, strict=self._strict):
+            self._event(each)
 
     def delete_tag(self, key: str) -> None:
         """Remove a tag; where there is none, nothing happens. Raises as `log_param`."""
         self._event(TagDeleted(checked_key(key, "tag"), now_ms()))
-
-    def _texts(
-        self, found: Mapping[str, Any], what: str, longest: int, event: Callable[[str, str, int], Event]
-    ) -> None:
-        at = now_ms()
-        events: list[Event] = []
-        for name, value in _pairs(found, f"{what}s"):
-            key = checked_key(name, what)
-            said, altered = text(value, longest)
-            events.append(event(key, said, at))
-            if altered:
-                if self._strict:
-                    raise InvalidInputError(
-                        f"{what} {key!r} would be {altered}; RUNSTONE_STRICT=1 does not allow it"
-                    )
-                notices.warn_once(
-                    f"altered {what}",
-                    f"{what} {key!r} was {altered}; such keys are named by tags runstone.altered.*",
-                )
-                events.append(Tag(f"runstone.altered.{key}"[: limits.KEY_MAX], f"{what} {altered}", at))
-        for each in events:
-            self._event(each)
 
     def log_artifact(self, path: str | PathLike[str], artifact_path: str | None = None) -> None:
         """Copy a file aside and upload it in the background.
@@ -209,16 +189,18 @@ class Run:
             InvalidInputError: there is no such file, or the path leaves the run.
             RunEndedError: the run has ended.
         """
-        if Path(path).is_dir():
-            self.log_artifacts(path, artifacts.within(artifact_path, Path(path).absolute().name))
+        source = artifacts.located(path)
+        if source.is_dir():
+            self.log_artifacts(source, artifacts.within(artifact_path, source.absolute().name))
             return
-        source = artifacts.existing_file(path)
+        artifacts.existing_file(source)
         self._upload(artifacts.within(artifact_path, source.name), artifacts.copier(source))
 
     def log_artifacts(self, folder: str | PathLike[str], artifact_path: str | None = None) -> None:
         """Upload every file below a folder, with the same paths. Raises as `log_artifact`."""
         found = [
-            (artifacts.within(artifact_path, name), file) for file, name in artifacts.files_below(folder)
+            (artifacts.within(artifact_path, name), file)
+            for file, name in artifacts.files_below(artifacts.located(folder))
         ]
         for path, file in found:
             self._upload(path, artifacts.copier(file))
@@ -306,10 +288,11 @@ class Run:
         self._uploads = []
         self._stream.prologue = lambda: RunJoined(now_ms(), quick_context(self._rank))
 
-    def begin(self, event: Event) -> None:
-        """Append the run's first event of this process: it was started, resumed or joined here."""
+    def begin(self, events: Iterable[Event]) -> None:
+        """Append the run's first events of this process: it was started, resumed or joined here."""
         self._session.writer.reopen(self._stream)
-        self._event(event)
+        for event in events:
+            self._event(event)
 
     def add_context(self, facts: Mapping[str, Any]) -> None:
         """Append facts that were found out later; the run may have ended by then."""
@@ -317,6 +300,37 @@ class Run:
 
     def _event(self, event: Event) -> None:
         self._session.writer.event(self._stream, event)
+
+
+def tag_events(tags: Mapping[str, Any], *, strict: bool) -> list[Event]:
+    """The events that set tags; raises as `Run.set_tags`, with nothing written."""
+    return text_events(tags, "tag", limits.TAG_VALUE_MAX, Tag, strict=strict)
+
+
+def text_events(
+    found: Mapping[str, Any],
+    what: str,
+    longest: int,
+    event: Callable[[str, str, int], Event],
+    *,
+    strict: bool,
+) -> list[Event]:
+    """An event for each pair, and a tag that names each key whose text had to be altered."""
+    at = now_ms()
+    events: list[Event] = []
+    for name, value in _pairs(found, f"{what}s"):
+        key = checked_key(name, what)
+        said, altered = text(value, longest)
+        events.append(event(key, said, at))
+        if altered and strict:
+            raise InvalidInputError(f"{what} {key!r} would be {altered}; RUNSTONE_STRICT=1 does not allow it")
+        if altered:
+            notices.warn_once(
+                f"altered {what}",
+                f"{what} {key!r} was {altered}; such keys are named by tags runstone.altered.*",
+            )
+            events.append(Tag(f"runstone.altered.{key}"[: limits.KEY_MAX], f"{what} {altered}", at))
+    return events
 
 
 def _pairs(found: Mapping[str, Any], what: str) -> list[tuple[str, Any]]:

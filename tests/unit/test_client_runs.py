@@ -3,7 +3,9 @@
 import asyncio
 import json
 import pickle
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +159,9 @@ def test_a_mistake_raises_before_anything_is_written(client, records, tmp_path):
         lambda: run.log_series("k", [1, "2"]),
         lambda: run.log_series("k", [1], [1], [-1]),
         lambda: run.log_artifact(tmp_path / "missing"),
+        lambda: run.log_artifact(None),
+        lambda: run.log_artifact("a\0b"),
+        lambda: run.log_artifacts(None),
         lambda: run.log_artifact(__file__, "../up"),
         lambda: run.log_artifacts(tmp_path / "missing"),
         lambda: run.log_text("x", "/etc/passwd"),
@@ -204,6 +209,22 @@ def test_strict_refuses_what_would_be_altered(monkeypatch, tmp_path):
     with client.start_run() as run, pytest.raises(InvalidInputError, match="RUNSTONE_STRICT"):
         run.log_params({"fine": 1, "long": "x" * 6001})
     assert events(spool_records(tmp_path), run.run_id, "param") == []
+
+
+def test_a_run_that_cannot_start_leaves_nothing_and_is_not_active(client, records, monkeypatch):
+    monkeypatch.setenv("RUNSTONE_STRICT", "1")
+    for wrong in (
+        {"tags": {"": 1}},
+        {"tags": [1]},
+        {"tags": {"long": "x" * 8001}},
+        {"run_id": "x"},
+        {"experiment": "x" * 501},
+        {"run_name": 5},
+    ):
+        with pytest.raises(InvalidInputError):
+            client.start_run(**wrong)
+    assert client.active_run() is None
+    assert records() == []
 
 
 def test_a_nested_run_has_the_active_one_as_its_parent(client, records):
@@ -380,14 +401,30 @@ def test_at_its_limit_the_spool_refuses_points_keeps_params_and_tells_once(monke
     assert len(lost) > 50_000
     assert sorted([*lost, *(r.seq for r in found)]) == list(range(len(lost) + len(found)))
     assert events(found, run.run_id, "param")[0]["value"] == "here"
-    assert capsys.readouterr().err.count("is full") == 1
+    assert capsys.readouterr().err.count("takes no more for now") == 1
+
+
+def test_a_spool_that_is_removed_under_a_running_training_raises_nothing(client, tmp_path, capsys):
+    with client.start_run() as run:
+        run.log_metric("k", 0)
+        shutil.rmtree(tmp_path / "spool")
+        run.log_text("x", "a.txt")
+        for i in range(60_000):
+            run.log_metric("k", i)
+        run.log_param("p", 1)
+    assert client.flush(0) is False
+    err = capsys.readouterr().err
+    assert err.count("takes no more for now") == 1
+    assert err.count("artifact 'a.txt' was not logged") == 1
 
 
 def test_flush_is_false_as_long_as_nobody_has_acknowledged(client):
     assert client.flush(0)
     with client.start_run() as run:
-        assert client.flush(0.05) is False
-        assert run.wait_until_queryable(0.05) is False
+        before = time.monotonic()
+        assert client.flush(60) is False
+        assert run.wait_until_queryable(60) is False
+        assert time.monotonic() - before < 30, "offline, with no sender there, waiting is in vain"
 
 
 def test_starting_a_run_says_once_where_it_is(client, capsys, monkeypatch, tmp_path):

@@ -54,6 +54,10 @@ class Launcher:
             os.close(descriptor)
         return True
 
+    def nobody(self) -> bool:
+        """Whether no sender is there and none will be started: waiting for one is in vain."""
+        return self._offline and self.needed()
+
     def _leaving(self) -> bool:
         try:
             return bool(orjson.loads(self._machine.sender_json.read_bytes()).get("state") == "leaving")

@@ -125,15 +125,19 @@ def _put(path: Path, content: bytes) -> None:
 def spool_root() -> Path:
     """``RUNSTONE_SPOOL``, else ``$XDG_STATE_HOME/runstone/spool``, else below ``~/.local/state``.
 
-    Where that default lies on a network file system: below ``/var/tmp``, in a folder of the user's own.
+    Where that default lies on a network file system, or the user has no home: below ``/var/tmp``, in a folder of the user's own.
     This is what ``python -m runstone.sender --spool`` is given: a sender finds its machine's folders in it.
     """
     if chosen := os.environ.get("RUNSTONE_SPOOL"):
         return Path(chosen).absolute()
     state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    local = LOCAL_STATE / f"runstone-{os.getuid()}"
+    try:
+        base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError:
+        base = local
     if file_system_of(base) in NETWORK:
-        base = LOCAL_STATE / f"runstone-{os.getuid()}"
+        base = local
     return base / "runstone" / "spool"
 
 

@@ -65,6 +65,7 @@ class Session:
         self._cause: mmap.mmap | None = None
         self._asleep: mmap.mmap | None = None
         self._finding_seen = 0
+        self._trouble = ""
 
     def _id(self) -> str:
         return self.folder.session if self.folder else ""
@@ -85,23 +86,24 @@ class Session:
         if self.folder is None and not self._open():
             return None
         assert self.folder is not None
-        size = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
-        if reserved:
-            size = FIRST_SIZE
-        size = max(size, need + 4095 & ~4095)
-        allowed = self._limit + RESERVED * reserved
-        if self._used() + size > allowed:
-            size = max(FIRST_SIZE, need + 4095 & ~4095)
-            if self._used() + size > allowed:
-                return None
+        least = max(FIRST_SIZE, need + 4095 & ~4095)
+        grown = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
+        size = least if reserved else max(least, grown)
+        room = self._limit + RESERVED * reserved - self._used()
+        if room < size:
+            size = least
+        if room < size:
+            self._trouble = f"{self._limit} bytes are reached, see RUNSTONE_SPOOL_LIMIT"
+            return None
         try:
             segment = create_segment(self.folder, number, size, self.uri, self._mapped)
+            if number == 1:
+                self._announce(self.folder)
         except OSError as wrong:
+            self._trouble = str(wrong)
             if number == 1:
                 self._nowhere(wrong)
             return None
-        if number == 1:
-            self._announce(self.folder)
         return segment
 
     def _open(self) -> bool:
@@ -150,22 +152,19 @@ class Session:
     def _used(self) -> int:
         """Bytes that segments of all sessions occupy."""
         used = 0
-        for session in os.scandir(self._machine.sessions):
-            try:
-                used += sum(
-                    entry.stat().st_blocks * 512
-                    for entry in os.scandir(session.path)
-                    if entry.name.endswith(SEGMENT_SUFFIX)
-                )
-            except OSError:
-                continue  # the sender has just removed it
+        for session in _entries(self._machine.sessions):
+            for entry in _entries(session):
+                try:
+                    used += entry.stat().st_blocks * 512 * entry.name.endswith(SEGMENT_SUFFIX)
+                except OSError:
+                    continue  # the sender has just removed it
         return used
 
     def _full(self) -> None:
         notices.warn_once(
             "full",
-            f"the spool {self._root} is full (limit {self._limit} bytes, RUNSTONE_SPOOL_LIMIT): new metric "
-            "points are refused until a sender has delivered; how many is shown on the run",
+            f"the spool {self._root} takes no more for now ({self._trouble}): new metric points are refused "
+            "until there is room again; how many is shown on the run",
         )
 
     def wake(self) -> None:
@@ -224,7 +223,7 @@ class Session:
             if self.acknowledged(position) and not uploads:
                 return True
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self.launcher.nobody():
                 return False
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, PAUSE_MOST_S)
@@ -278,6 +277,15 @@ class Session:
         self._asleep = None
         self.writer.forget()
         self.launcher.forget()
+
+
+def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where it has just been removed."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
 
 
 def _map(path: Path, size: int) -> mmap.mmap:

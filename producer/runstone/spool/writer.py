@@ -303,7 +303,7 @@ class Writer:
             count=stream.refused,
             kind="dropped",
             time=time_ns() // 1_000_000,
-            reason="the spool was full",
+            reason="the spool had no room",
         )
         if self._store(EVENT, stream, None, orjson.dumps(to_json(declared)), True):
             stream.refused = 0
