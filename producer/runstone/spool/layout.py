@@ -125,8 +125,9 @@ def _put(path: Path, content: bytes) -> None:
 def spool_root() -> Path:
     """``RUNSTONE_SPOOL``, else ``$XDG_STATE_HOME/runstone/spool``, else below ``~/.local/state``.
 
-    Where that default lies on a network file system, or the user has no home: below ``/var/tmp``, in a folder of the user's own.
-    This is what ``python -m runstone.sender --spool`` is given: a sender finds its machine's folders in it.
+    Where that default lies on a network file system, or the user has no home: below ``/var/tmp``, in a
+    folder of the user's own. This is what ``python -m runstone.sender --spool`` is given: a sender finds
+    its machine's folders in it.
     """
     if chosen := os.environ.get("RUNSTONE_SPOOL"):
         return Path(chosen).absolute()
