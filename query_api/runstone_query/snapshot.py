@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import asyncpg
+from asyncpg.transaction import Transaction
 
 from runstone_query.configuration import CONNECT_TIMEOUT_S, CONNECTIONS
 from runstone_query.problems import Problem, read_model_away
@@ -35,6 +36,16 @@ _OUTDATED: Final = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.InvalidCachedStatementError,
 )
+
+_CUT: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What a statement raises on a connection that the server has closed, depending on the moment."""
 
 Answer = TypeVar("Answer")
 
@@ -113,10 +124,9 @@ class ReadModel:
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Snapshot]:
-        pool, connection = await self._connection()
+        pool, connection, transaction = await self._begun()
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield Snapshot(connection, await generations.live(connection))
+            yield Snapshot(connection, await generations.live(connection))
         except NotMigratedError as missing:
             raise Problem(503, "no-read-model", str(missing)) from None
         except asyncpg.InsufficientPrivilegeError as refused:
@@ -125,15 +135,54 @@ class ReadModel:
                 "no-read-model",
                 f"the database refuses to be read ({refused}); run 'runstone migrate', which grants it",
             ) from None
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as cut:
+            if isinstance(cut, ValueError):  # not the connection, but an argument that does not fit
+                raise
+            raise read_model_away(cut) from None
         finally:
-            await pool.release(connection)
+            await _end(pool, connection, transaction)
 
-    async def _connection(self) -> tuple[asyncpg.Pool, asyncpg.Connection]:
+    async def _begun(self) -> tuple[asyncpg.Pool, asyncpg.Connection, Transaction]:
+        """A connection with the transaction begun.
+
+        Connections that the server has cut lie in the pool until somebody uses them. They are thrown away
+        here, and when there can be no more of them, the database is away.
+        """
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 async with self._opening:
                     if self._pool is None:
                         self._pool = await open_readers(self._dsn, "runstone api", CONNECTIONS)
-                return self._pool, await self._pool.acquire()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
+                cut: Exception | None = None
+                for _ in range(CONNECTIONS + 1):
+                    connection = await self._pool.acquire()
+                    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+                    try:
+                        await transaction.start()
+                    except BaseException as failed:
+                        _throw_away(connection)
+                        if not isinstance(failed, _CUT):
+                            raise
+                        cut = failed
+                    else:
+                        return self._pool, connection, transaction
+                assert cut is not None
+                raise cut
+        except (OSError, TimeoutError, asyncpg.PostgresError, *_CUT) as away:
             raise read_model_away(away) from None
+
+
+async def _end(pool: asyncpg.Pool, connection: asyncpg.Connection, transaction: Transaction) -> None:
+    """Give the connection back, or throw it away where it does not even roll back."""
+    try:
+        await transaction.rollback()
+        await pool.release(connection)
+    except Exception:  # it was cut; whoever was asking has been told, or has had the answer already
+        _throw_away(connection)
+
+
+def _throw_away(connection: asyncpg.Connection) -> None:
+    try:
+        connection.terminate()
+    except asyncpg.InterfaceError:
+        pass  # the pool has noticed before us

@@ -7,6 +7,8 @@ from aiohttp.test_utils import TestClient
 from asyncpg import Range
 
 from runstone.events.identity import experiment_id
+from runstone_query.search.fields import _ATTRIBUTES, operators, value_kind
+from runstone_query.search.parser import parse_order
 from tests.read_model_rows import Rows
 
 
@@ -182,6 +184,22 @@ async def test_a_filter_finds(api: TestClient, rows: Rows) -> None:
     await rows.run(run_id="c", name="c", start_time=3000, metrics={"acc": math.nan}, status="RUNNING")
     for text, expected in FILTERS:
         assert "".join(sorted(await names(api, filter=text))) == expected, text
+
+
+async def test_every_field_is_answered_by_every_operator_for_every_value(api: TestClient, rows: Rows) -> None:
+    await rows.run(params={"k": "x"}, tags={"k": "x"}, metrics={"k": 1.0})
+    fields = ["metric.k", "param.k", "tag.k", *(f"attr.{name}" for name in _ATTRIBUTES)]
+    for name in fields:
+        field = parse_order(name).field
+        values = ["0", "-1e999", "1e999", "9" * 5000] if value_kind(field) == "number" else TEXTS
+        for operator in operators(field):
+            listed = operator in {"IN", "NOT IN"}
+            comparisons = [f"{name} {operator} {f'({v}, {v})' if listed else v}" for v in values]
+            await search(api, filter=" AND ".join(comparisons), order_by=[f"{name} DESC"])
+            await search(api, filter=" AND ".join(comparisons), order_by=[name], limit=1)
+
+
+TEXTS = ["''", "'%'", "'\\'", "'%\\%_'", "'{schema} $1 ; --'", f"'{'é' * 5000}'"]
 
 
 async def test_the_value_compared_is_the_latest_over_all_models(api: TestClient, rows: Rows) -> None:
