@@ -3,8 +3,14 @@
 import argparse
 import asyncio
 import signal
+import sys
+from collections.abc import Callable
+from typing import Final
 
 HELP = "carry events from Kafka into Postgres (RUNSTONE_BOOTSTRAP_SERVERS, RUNSTONE_POSTGRES_DSN)"
+
+STOP_SECONDS: Final = 3.0
+"""What a stop may take before waiting for anybody else is given up; leaving Kafka comes on top."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
     del args
-    import uvloop
-
     from runstone.events import limits
     from runstone_ingest.worker import Worker
     from runstone_store import configuration
@@ -27,12 +31,29 @@ def run(args: argparse.Namespace) -> int:
 
     async def work() -> None:
         worker = Worker(bootstrap, dsn, prefix)
+        task = asyncio.create_task(worker.run())
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        await worker.run()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        def stop() -> None:
+            worker.stop()
+            loop.call_later(STOP_SECONDS, task.cancel)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        try:
+            await task
+        except asyncio.CancelledError:
+            print("runstone worker: Kafka or Postgres does not answer, stopped without them", file=sys.stderr)
+
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(work())
     print("runstone worker: stopped", flush=True)
     return 0
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

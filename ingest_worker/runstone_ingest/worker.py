@@ -4,7 +4,8 @@ Who runs where: one process, one event loop, three tasks. `Fetching` fetches and
 and writes while the next batch gathers, and `Worker` itself tells Kafka about every second what is in
 Postgres, for people's tools only: nothing reads it back. There are no locks: what the tasks share
 (`Ownership`, `Gathering`) changes without awaiting. A fault of Kafka or Postgres is waited out by the task it
-meets; neither ends the worker. A stop lets the transaction at hand finish, and cancels nothing but waits.
+meets; neither ends the worker. A stop lets the transaction at hand finish and cancels only what has not
+ended by itself after a while, because a server does not answer.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ _NEVER_MS: Final = 7 * 24 * 3_600_000
 """Fetching waits on purpose while Postgres is away, and must not be taken for dead by its own client."""
 
 _SIGNAL_SECONDS: Final = 1.0
+_FINISH_SECONDS: Final = 2.5
 _LEAVE_SECONDS: Final = 1.5
 """What leaving Kafka may take; a broker that is away must not hold a stop up."""
 
@@ -151,6 +153,9 @@ class Worker:
                 task.result()
         finally:
             self.stop()
+            await asyncio.wait(tasks, timeout=_FINISH_SECONDS)
+            for task in tasks:
+                task.cancel()  # only what hangs on a server that does not answer is still there
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _signal_lag(self, consumer: Any) -> None:

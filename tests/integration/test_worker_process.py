@@ -1,0 +1,105 @@
+"""The installed command: it says when it is ready, stops when told, and one that was killed is replaced."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from runstone.events import types
+from tests.publishing import envelope
+
+RUN = "0a" * 16
+
+
+@asynccontextmanager
+async def command(kafka: str, database: str, prefix: str) -> AsyncIterator[Process]:
+    """A ready `runstone worker`; killed after the block if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("runstone"),
+        "worker",
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ
+        | {
+            "RUNSTONE_BOOTSTRAP_SERVERS": kafka,
+            "RUNSTONE_POSTGRES_DSN": database,
+            "RUNSTONE_TOPIC_PREFIX": prefix,
+        },
+    )
+    try:
+        async with asyncio.timeout(20):
+            line = await process.stdout.readline()
+        assert line.startswith(b"runstone worker: ready"), await process.stderr.read()
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_the_command_says_when_it_is_ready_and_stops_when_told(kafka, database, prefix, publish, db):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        async with command(kafka, database, prefix) as process:
+            process.send_signal(number)
+            async with asyncio.timeout(5):
+                out, err = await process.communicate()
+        assert (process.returncode, out) == (0, b"runstone worker: stopped\n"), err
+
+
+async def test_a_worker_in_the_place_of_a_killed_one_goes_on_at_once(kafka, database, prefix, publish, db):
+    async with command(kafka, database, prefix) as process:
+        await publish.publish(envelope(RUN, 0, [types.Tag("a", "1", 1)]))
+        await db.applied(2)
+        process.kill()
+        await process.wait()
+    await publish.publish(envelope(RUN, 1, [types.Tag("b", "2", 1)]))
+    async with command(kafka, database, prefix):
+        await db.applied(3, seconds=8)  # below the 10 s after which the group would notice the death itself
+    assert await db.rows("SELECT key FROM tags ORDER BY key") == [("a",), ("b",)]
+
+
+async def test_a_stopped_worker_that_wakes_up_late_applies_nothing_twice(
+    kafka, database, prefix, publish, db
+):
+    async with command(kafka, database, prefix) as zombie:
+        await publish.publish(envelope(RUN, 0, [types.Tag("a", "1", 1)]))
+        await db.applied(2)
+        zombie.send_signal(signal.SIGSTOP)
+        try:
+            await publish.publish(envelope(RUN, 1, [types.Tag("b", "2", 1)]))
+            async with command(kafka, database, prefix):
+                await db.applied(3, seconds=40)
+                zombie.send_signal(signal.SIGCONT)
+                await publish.publish(envelope(RUN, 2, [types.Tag("c", "3", 1)]))
+                await db.applied(4, seconds=40)
+        finally:
+            zombie.send_signal(signal.SIGCONT)
+    assert await db.rows("SELECT key FROM tags ORDER BY key") == [("a",), ("b",), ("c",)]
+    assert await db.rows("SELECT sum(records)::int FROM ingest_partitions") == [(4,)]
+
+
+async def test_a_worker_without_its_servers_stops_when_told(database, prefix):
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("runstone"),
+        "worker",
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ
+        | {
+            "RUNSTONE_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "RUNSTONE_POSTGRES_DSN": database,
+            "RUNSTONE_TOPIC_PREFIX": prefix,
+        },
+    )
+    said = b""
+    async with asyncio.timeout(20):
+        while b"runstone worker: Kafka at 127.0.0.1:1" not in said:
+            said += await process.stderr.readline()
+    process.terminate()
+    async with asyncio.timeout(5):
+        await process.communicate()
+    assert process.returncode == 0
