@@ -20,6 +20,7 @@ not stored; the next record of it that is stored is preceded by a ``range_declar
 After a fork the child calls `forget`: it gets a session of its own, all seqs begin again at 0.
 """
 
+import errno
 import mmap
 import os
 import threading
@@ -164,14 +165,14 @@ class Writer:
                 at = self._at
                 index = self._keys.get(key)
                 end = at + POINT_SIZE
-                now = time_ns()
+                now = monotonic_ns()
                 if index is None:
                     check_series_key(key)
                 if index is None or stream.open_in != self._number or end > self._limit:
                     self._append(POINT, stream, key, POINT_PAYLOAD.pack(step, value), False)
                     break
                 body = _pack_body(
-                    POINT_HEAD, stream.index, index, stream.next, now, monotonic_ns(), step, value
+                    POINT_HEAD, stream.index, index, stream.next, time_ns(), now, step, value
                 )
                 crc = _pack_crc(crc32(body, self._salt))
                 if (
@@ -230,7 +231,7 @@ class Writer:
         """Wake the sender where it sleeps, and do the check where a second has passed."""
         if self.asleep[0]:
             self.wake()
-        now = time_ns()
+        now = monotonic_ns()
         if now > self._check_ns:
             self._check_ns = now + SECOND_NS
             self._check()
@@ -283,7 +284,7 @@ class Writer:
             self._busy = False
 
     def _append_now(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> None:
-        if self._full and time_ns() > self._retry_ns:
+        if self._full and monotonic_ns() > self._retry_ns:
             self._roll(POINT_SIZE, False)
         if stream.prologue is not None and stream.next_seq == 0:
             prologue, stream.prologue = stream.prologue, None
@@ -362,7 +363,8 @@ class Writer:
             record = pack_record(segment.salt, kind, index, key, seq, time_ns(), monotonic_ns(), payload)
             memory = segment.memory
             if memory is None:
-                os.pwrite(segment.descriptor, record, at)
+                if os.pwrite(segment.descriptor, record, at) != len(record):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             elif self._at != at or self._segment is not segment:
                 continue
             else:
@@ -403,7 +405,7 @@ class Writer:
         return True
 
     def _enter_full(self) -> None:
-        self._retry_ns = time_ns() + SECOND_NS
+        self._retry_ns = monotonic_ns() + SECOND_NS
         self._limit = 0
         if not self._full and not self.dead:
             self._full = True
