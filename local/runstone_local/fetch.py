@@ -75,9 +75,11 @@ def main() -> int:
     try:
         fetch_kafka(lambda line: print(f"runstone: {line}", file=sys.stderr, flush=True))
         postgres_install.reachable_by(postgres_install.find(), service_user(ROOT_FOLDER))
-    except RunstoneError as failed:
+    except (RunstoneError, OSError) as failed:
         print(f"runstone: {failed}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(
         f"runstone: Kafka and Postgres are ready to start ({time.monotonic() - began:.1f} s)", file=sys.stderr
     )

@@ -9,7 +9,6 @@ record the controller's port in its log).
 import asyncio
 import base64
 import signal
-import struct
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from runstone.events.limits import TOPIC_MAX
-from runstone_local import child
+from runstone_local import child, probe
 from runstone_local.addresses import host_port
 from runstone_local.exceptions import CannotStartError
 from runstone_local.kafka_install import KafkaInstall, java_options
@@ -26,8 +25,6 @@ from runstone_local.kafka_install import KafkaInstall, java_options
 _FORMAT_PATIENCE: Final = 60.0
 _START_PATIENCE: Final = 60.0
 _STOP_PATIENCE: Final = 20.0
-_API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 7, -1)
-"""Kafka's simplest request (size, api key, version, correlation id 7, no client id)."""
 
 # Log4j 2: warnings and worse on standard output, which is the log file.
 _LOGGING: Final = """\
@@ -95,7 +92,7 @@ class KafkaNode:
             "kafka.tools.StorageTool",
             "format",
             "--ignore-formatted",  # an earlier attempt may have been interrupted
-            *("--cluster-id", cluster_id, "--config", str(self._settings_file)),
+            *(f"--cluster-id={cluster_id}", "--config", str(self._settings_file)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -126,7 +123,7 @@ class KafkaNode:
 
     async def is_ready(self) -> bool:
         """Whether the broker answers its clients."""
-        return await answers("127.0.0.1", self.addresses.internal_port)
+        return await probe.kafka("127.0.0.1", self.addresses.internal_port)
 
     async def wait_ready(self, running: "subprocess.Popen[bytes]") -> None:
         """Return once the broker answers; CannotStartError when it ends or takes a minute."""
@@ -135,21 +132,6 @@ class KafkaNode:
     async def stop(self, running: "subprocess.Popen[bytes]", patience: float = _STOP_PATIENCE) -> None:
         """Stop the broker: it flushes its logs, so that the next start needs no recovery."""
         await child.end(running, signal.SIGTERM, patience)
-
-
-async def answers(host: str, port: int, patience: float = 1.0) -> bool:
-    """Whether a Kafka broker at this address answers the ApiVersions request within *patience* seconds."""
-    try:
-        async with asyncio.timeout(patience):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(_API_VERSIONS)
-                _size, correlation, error = struct.unpack(">iih", await reader.readexactly(10))
-            finally:
-                writer.close()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError):
-        return False
-    return bool(correlation == 7 and error == 0)
 
 
 def settings(folder: Path, addresses: KafkaAddresses) -> Mapping[str, str]:

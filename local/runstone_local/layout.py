@@ -4,6 +4,7 @@ The cache can be deleted at any time (it is fetched again), the data folder is t
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,14 +76,14 @@ class DataFolder:
     def create(self) -> None:
         """Make the folder unless it is there.
 
-        As root it is opened for passing through (0711), which the database's account needs, and so are
-        folders above that did not exist; those that did are never changed.
+        As root it is opened for passing through, which the database's account needs, and so are folders
+        above that did not exist; those that did are never changed.
         """
         as_root = os.geteuid() == 0
         for folder in reversed([path for path in (self.path, *self.path.parents) if not path.exists()]):
             folder.mkdir(mode=0o700, exist_ok=True)
             if as_root:
-                folder.chmod(0o755)
+                folder.chmod(0o711 if folder == self.path else 0o755)
         if as_root:
-            self.path.chmod(0o711)
+            self.path.chmod(stat.S_IMODE(self.path.stat().st_mode) | 0o011)
         (self.path / "logs").mkdir(mode=0o700, exist_ok=True)

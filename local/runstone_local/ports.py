@@ -9,14 +9,19 @@ import socket
 from pathlib import Path
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on *port* now."""
+def try_to_listen(port: int, host: str = "127.0.0.1") -> None:
+    """Raise the OSError that a server would get that listened on *port* of *host* now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
+        probe.bind((host, port))
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on *port* now."""
+    try:
+        try_to_listen(port, host)
+    except OSError:
+        return False
     return True
 
 

@@ -1,31 +1,39 @@
 """What would make a start fail, found before anything is started; each says in a line what to do."""
 
-import asyncio
-import os
+import errno
 import shutil
-import socket
 import urllib.parse
 from pathlib import Path
 from typing import Final
 
 from runstone.exceptions import InvalidInputError
+from runstone_local import ports
 from runstone_local.addresses import host_port
 from runstone_local.exceptions import CannotStartError
-from runstone_local.ports import is_free
+from runstone_local.postgres_install import OLDEST_MAJOR
+from runstone_local.probe import CONNECT_PATIENCE, connect, reason
 
 FREE_BYTES: Final = 1024**3
 """An installation needs some 200 MB at first; on a disk with less than this left Postgres soon stops."""
 
-_CONNECT_PATIENCE: Final = 5.0
-
 
 def check_port(host: str, port: int) -> None:
     """CannotStartError unless *port* can be listened on."""
-    if not is_free(port, host):
+    try:
+        ports.try_to_listen(port, host)
+    except OSError as refused:
+        if refused.errno == errno.EADDRINUSE:
+            raise CannotStartError(
+                f"Port {port} of {host} is taken by another program: stop that one, or choose another port "
+                f"with --port (for example --port {port + 1})."
+            ) from refused
+        if refused.errno == errno.EACCES:
+            raise CannotStartError(
+                f"Port {port} is for root only: choose one above 1023 with --port."
+            ) from refused
         raise CannotStartError(
-            f"Port {port} of {host} is taken by another program: stop that one, or choose another port "
-            f"with --port (for example --port {port + 1})."
-        )
+            f"--host {host} cannot be listened on ({reason(refused)}): give an address of this machine."
+        ) from refused
 
 
 def check_space(folder: Path) -> None:
@@ -73,13 +81,19 @@ async def check_postgres(dsn: str) -> None:
 
     where = postgres_address(dsn)
     try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_PATIENCE)
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_PATIENCE)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as failed:
         raise CannotStartError(
-            f"Postgres at {where} cannot be used ({_reason(failed)}): start it, "
+            f"Postgres at {where} cannot be used ({reason(failed)}): start it, "
             "or correct the address, user, password and database of --postgres."
         ) from failed
+    major = connection.get_server_version().major
     await connection.close()
+    if major < OLDEST_MAJOR:
+        raise CannotStartError(
+            f"Postgres at {where} is version {major}; {OLDEST_MAJOR} or newer is needed: upgrade it, "
+            "or leave --postgres away to use the one that comes with Runstone."
+        )
 
 
 def postgres_address(dsn: str) -> str:
@@ -98,22 +112,3 @@ def postgres_address(dsn: str) -> str:
             "--postgres is no address: expected postgresql://user:password@host:port/database."
         )
     return f"{host_port(parts.hostname or 'localhost', port)}{parts.path}"
-
-
-async def connect(host: str, port: int) -> str | None:
-    """None when something at this address accepts connections, else why not."""
-    try:
-        async with asyncio.timeout(_CONNECT_PATIENCE):
-            _, writer = await asyncio.open_connection(host, port)
-    except OSError as failed:
-        return _reason(failed)
-    writer.close()
-    return None
-
-
-def _reason(failed: Exception) -> str:
-    if isinstance(failed, TimeoutError):
-        return f"no answer within {_CONNECT_PATIENCE:g} s"
-    if isinstance(failed, OSError) and failed.errno and not isinstance(failed, socket.gaierror):
-        return os.strerror(failed.errno).lower()  # asyncio's own text repeats the address instead
-    return str(failed) or type(failed).__name__

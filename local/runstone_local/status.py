@@ -92,7 +92,12 @@ async def _health(part: PartState, ingest: Mapping[str, Any] | None) -> str:
         where = preflight.brokers(part.address.partition("/")[0])
     except ValueError:
         return f"{part.address} is no address"
-    failures = [failure for host, port in where if (failure := await preflight.connect(host, port))]
+    if part.name == "postgres":
+        return OK if await probe.postgres(*where[0]) else "does not answer"
+    if part.pid is not None:
+        return OK if await probe.kafka(*where[0]) else "does not answer"
+    # somebody else's brokers may speak TLS only
+    failures = [failure for host, port in where if (failure := await probe.connect(host, port))]
     return "; ".join(failures) if len(failures) == len(where) else OK
 
 

@@ -100,6 +100,7 @@ class _Installation:
         left = state.read(self._data.state)
         if left is not None and (ended := await orphans.end_orphans(left)):
             self._say(f"ended what a killed 'runstone up' had left running: {', '.join(ended)}")
+        self._data.state.unlink(missing_ok=True)
         listening, port = self._options.listening, self._options.port
         preflight.check_port(listening.host, port)
         preflight.check_space(self._data.path)
@@ -144,7 +145,8 @@ class _Installation:
     async def stop(self) -> None:
         """Stop what runs, in order, and take back the state: nothing runs any more."""
         await self._supervisor.stop(_STOP_ORDER)
-        self._data.state.unlink(missing_ok=True)
+        if self._state.parts:  # else an earlier one's orphans may still be written down there
+            self._data.state.unlink(missing_ok=True)
 
     def _kafka(self, ports: RememberedPorts) -> KafkaNode | str:
         if isinstance(self._options.kafka, str):
@@ -182,9 +184,15 @@ class _Installation:
             await self._supervisor.start(postgres)
         else:
             self._record(PartState("postgres", preflight.postgres_address(dsn)))
+        import asyncpg  # noqa: PLC0415  as above
+
         from runstone_store import migrations  # noqa: PLC0415  as above
 
-        for line in await migrations.migrate(dsn):
+        try:
+            done = await migrations.migrate(dsn)
+        except asyncpg.PostgresError as refused:
+            raise CannotStartError(f"Postgres refuses to create the read model: {refused}.") from refused
+        for line in done:
             self._say(line)
 
     async def _start_service(

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from runstone_local.kafka import answers
+from runstone_local import probe
 from runstone_local.layout import DataFolder
 from runstone_local.process_identity import started
 from tests.fix_up import Start, Up, get, starts_of, wait_gone, wait_until
@@ -38,7 +38,7 @@ def test_a_new_folder_serves_behind_one_address(up: Up) -> None:
     assert told["artifact_root"].endswith(str(up.data / "artifacts"))
     (server,) = told["bootstrap_servers"]
     host, port = server.split(":")
-    assert asyncio.run(answers(host, int(port)))
+    assert asyncio.run(probe.kafka(host, int(port)))
 
 
 def test_every_part_says_when_it_is_ready_and_the_last_lines_say_how_to_go_on(up: Up) -> None:

@@ -28,6 +28,22 @@ def test_arguments_that_do_not_fit_are_a_usage_error(
     assert advice in up.output.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["--host", "192.0.2.1", "--insecure"], "give an address of this machine"),  # RFC 5737: nobody's
+        (["--host", "no.such.host.invalid", "--insecure"], "give an address of this machine"),
+    ],
+)
+def test_an_address_of_another_machine_is_one_line(
+    start_up: Start, arguments: list[str], advice: str
+) -> None:
+    up = start_up(*arguments)
+    assert up.wait_end() == 1
+    assert advice in up.output
+    assert len(up.output.splitlines()) == 1
+
+
 def test_an_unreachable_broker_is_one_line(start_up: Start) -> None:
     up = start_up("--kafka", "127.0.0.1:1,localhost:2")
     assert up.wait_end() == 1
