@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint unit integration acceptance bench clean
+.PHONY: demo test setup lint unit integration acceptance bench-setup bench clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "runstone: installing into $(VENV) (a minute or two, once)"
@@ -39,5 +39,18 @@ integration: setup
 acceptance: setup
 	@$(BIN)/python -m pytest tests/acceptance
 
+bench-setup: setup .venv-mlflow/.ready
+
+.venv-mlflow/.ready:
+	@echo "runstone: installing MLflow into .venv-mlflow, to be measured beside (a minute, once)"
+	@$(PYTHON) -m venv .venv-mlflow
+	@.venv-mlflow/bin/python -m pip install --disable-pip-version-check --quiet 'mlflow==3.17.2' psycopg2-binary
+	@touch $@
+
+bench: bench-setup
+	@$(BIN)/python benchmarks/start.py
+	@$(BIN)/python benchmarks/log_metric.py
+	@$(BIN)/python benchmarks/freshness.py
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-mlflow .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -15,12 +15,13 @@ import random
 import subprocess
 import sys
 import time
-from pathlib import Path
 from urllib.request import urlopen
 
 from report import quantile, report
 from stack import MLFLOW_PYTHON, folder, free_port, mlflow_server, remove, runstone_stack
 from stack_postgres import new_database
+
+import runstone
 
 TRAINING = """
 import sys, time, runstone
@@ -30,7 +31,6 @@ names = [f"series/{i}" for i in range(series)]
 log, clock = run.log_metric, time.perf_counter
 per_burst = max(1, rate // 1000)
 began, logged, total = clock(), 0, int(rate * seconds)
-started_ms = time.time() * 1000
 while logged < total:
     for _ in range(per_burst):
         log(names[logged % series], 0.5 + logged, logged // series)
@@ -61,6 +61,9 @@ print(json.dumps({"fresh": fresh, "rate": logged / (time.perf_counter() - began)
 """
 
 
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+
 def get(url: str) -> dict[str, list[dict[str, int]]]:
     with urlopen(url, timeout=30) as answer:
         found: dict[str, list[dict[str, int]]] = json.load(answer)
@@ -77,8 +80,6 @@ def points(address: str, run_id: str) -> int:
 
 def idle(address: str, probes: int) -> list[float]:
     """Seconds from each call until its point is answered by the API."""
-    import runstone
-
     seconds = []
     with runstone.start_run() as run:
         url = f"{address}/api/v1/runs/{run.run_id}/metrics/idle"
@@ -94,7 +95,9 @@ def idle(address: str, probes: int) -> list[float]:
     return sorted(seconds)
 
 
-def paced(address: str, environment: dict[str, str], rate: int, seconds: float, series: int) -> dict[str, object]:
+def paced(
+    address: str, environment: dict[str, str], rate: int, seconds: float, series: int
+) -> dict[str, object]:
     """One row: a steady rate over *series* series, followed until its last point is there."""
     done = subprocess.run([sys.executable, "-c", TRAINING, str(rate), str(seconds), str(series)],
                           env=environment, stdout=subprocess.PIPE, check=True)  # fmt: skip
@@ -116,13 +119,19 @@ def paced(address: str, environment: dict[str, str], rate: int, seconds: float, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=110_000, help="points per second to log (default: %(default)s)")
+    parser.add_argument(
+        "--rate", type=int, default=110_000, help="points per second to log (default: %(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=20, help="how long (default: %(default)s)")
     parser.add_argument("--probes", type=int, default=200, help="idle calls (default: %(default)s)")
     args = parser.parse_args()
     data, port = folder("freshness"), free_port()
     address = f"http://127.0.0.1:{port}"
-    os.environ |= {"RUNSTONE_TRACKING_URI": address, "RUNSTONE_QUIET": "1", "RUNSTONE_SPOOL": str(data / "spool")}
+    os.environ |= {
+        "RUNSTONE_TRACKING_URI": address,
+        "RUNSTONE_QUIET": "1",
+        "RUNSTONE_SPOOL": str(data / "spool"),
+    }
     with runstone_stack(data / "up", port):
         fresh = idle(address, args.probes)
         rows = [paced(address, dict(os.environ), args.rate, args.seconds, series) for series in (1, 100)]
@@ -132,14 +141,24 @@ def main() -> None:
                                   stdout=subprocess.PIPE, check=True)  # fmt: skip
             said = json.loads(done.stdout.splitlines()[-1])
     remove(data)
-    report("freshness_idle", [
-        {"what": what, "calls": len(s), "p50 ms": quantile(s, 0.5) * 1000, "p90 ms": quantile(s, 0.9) * 1000,
-         "p99 ms": quantile(s, 0.99) * 1000, "max ms": s[-1] * 1000}
-        for what, s in (("runstone, idle", fresh), ("mlflow, log_metric", sorted(said["fresh"])))
-    ])  # fmt: skip
-    mlflow = {"what": "mlflow, log_batch of 1000", "points": said["rate"] * args.seconds, "logged per s": said["rate"],
-              "queryable per s": said["rate"], "last one after ms": 0.0}  # fmt: skip
-    report("freshness_paced", [row | {"times mlflow": float(str(row["queryable per s"])) / said["rate"]} for row in [*rows, mlflow]])
+    measured = (("runstone, idle", fresh), ("mlflow, log_metric", sorted(said["fresh"])))
+    report("freshness_idle", [latency(what, seconds) for what, seconds in measured])
+    rows.append({
+        "what": "mlflow, log_batch of 1000",
+        "points": said["rate"] * args.seconds,
+        "logged per s": said["rate"],
+        "queryable per s": said["rate"],
+        "last one after ms": 0.0,
+    })  # fmt: skip
+    for row in rows:
+        row["times mlflow"] = float(str(row["queryable per s"])) / said["rate"]
+    report("freshness_paced", rows)
+
+
+def latency(what: str, seconds: list[float]) -> dict[str, object]:
+    """One row of the idle table: quantiles in ms of ascending *seconds*."""
+    found: dict[str, object] = {"what": what, "calls": len(seconds)}
+    return found | {f"{name} ms": quantile(seconds, q) * 1000 for name, q in QUANTILES.items()}
 
 
 if __name__ == "__main__":

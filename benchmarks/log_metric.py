@@ -2,7 +2,8 @@
 
 Runstone with its sender at work, with no server at all, and from four threads; MLflow synchronous and
 asynchronous against its own server; and, as the floor, the same loop around a function that does nothing.
-Every call is timed on its own; the timer's own cost is part of every figure.
+Every call is timed on its own; the timer's own cost is part of every figure. MLflow's server keeps its data
+in the Postgres of an idle stack.
 """
 
 import argparse
@@ -11,10 +12,10 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
-from report import quantile, report
+from report import report
 from stack import MLFLOW_PYTHON, folder, free_port, mlflow_server, remove, runstone_stack
+from stack_postgres import new_database
 
 LOOP = """
 import json, sys, threading, time
@@ -46,7 +47,9 @@ RUNSTONE_SETUP = "import runstone; run = runstone.start_run(); log = runstone.lo
 MLFLOW_SETUP = "import mlflow; run = mlflow.start_run(); log = mlflow.log_metric; log('loss', 0.0, step=0)"
 
 
-def measure(what: str, python: str, environment: dict[str, str], calls: int, threads: int, **parts: str) -> dict[str, object]:
+def measure(
+    what: str, python: str, environment: dict[str, str], calls: int, threads: int, **parts: str
+) -> dict[str, object]:
     """One row: the distribution of *calls* calls in a process of its own."""
     program = LOOP.format(**{"setup": "", "drain": "", **parts})
     done = subprocess.run(
@@ -64,7 +67,9 @@ def measure(what: str, python: str, environment: dict[str, str], calls: int, thr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=3_000_000, help="of Runstone (default: %(default)s)")
-    parser.add_argument("--mlflow-calls", type=int, default=300, help="synchronous ones (default: %(default)s)")
+    parser.add_argument(
+        "--mlflow-calls", type=int, default=300, help="synchronous ones (default: %(default)s)"
+    )
     args = parser.parse_args()
     data, rows = folder("log-metric"), []
     quiet = {"RUNSTONE_QUIET": "1", "RUNSTONE_SPOOL_LIMIT": str(8 << 30)}
@@ -72,14 +77,32 @@ def main() -> None:
     rows.append(measure("a function that does nothing", here, {}, args.calls, 1,
                         setup="log = lambda k, v, step=0: None", call="log('loss', 0.5, i)"))  # fmt: skip
     with runstone_stack(data / "up", port := free_port()):
-        connected = quiet | {"RUNSTONE_TRACKING_URI": f"http://127.0.0.1:{port}", "RUNSTONE_SPOOL": str(data / "spool")}
-        for threads in (1, 4):
-            rows.append(measure(f"runstone, sender at work, {threads} thread{'s' * (threads > 1)}", here, connected, args.calls, threads,
-                                setup=RUNSTONE_SETUP, call="log('loss', 0.5, i)", drain="assert runstone.flush(300)"))  # fmt: skip
-    down = quiet | {"RUNSTONE_TRACKING_URI": f"http://127.0.0.1:{free_port()}", "RUNSTONE_SPOOL": str(data / "down")}
+        connected = quiet | {
+            "RUNSTONE_TRACKING_URI": f"http://127.0.0.1:{port}",
+            "RUNSTONE_SPOOL": str(data / "spool"),
+        }
+        parts = {
+            "setup": RUNSTONE_SETUP,
+            "call": "log('loss', 0.5, i)",
+            "drain": "assert runstone.flush(300)",
+        }
+        rows += [
+            measure(
+                f"runstone, sender at work, threads: {threads}", here, connected, args.calls, threads, **parts
+            )
+            for threads in (1, 4)
+        ]
+    down = quiet | {
+        "RUNSTONE_TRACKING_URI": f"http://127.0.0.1:{free_port()}",
+        "RUNSTONE_SPOOL": str(data / "down"),
+    }
     rows.append(measure("runstone, server down", here, down, args.calls, 1,
                         setup=RUNSTONE_SETUP, call="log('loss', 0.5, i)"))  # fmt: skip
-    with mlflow_server(data, port := free_port()):
+    stack = data / "mlflow-postgres"
+    with (
+        runstone_stack(stack, free_port()),
+        mlflow_server(data, port := free_port(), new_database(stack, "mlflow")),
+    ):
         tracked = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
         rows.append(measure("mlflow, synchronous", str(MLFLOW_PYTHON), tracked, args.mlflow_calls, 1,
                             setup=MLFLOW_SETUP, call="log('loss', 0.5, step=i)"))  # fmt: skip

@@ -27,7 +27,13 @@ def main() -> None:
     report(
         "start",
         [
-            {"server": server, "folder": state, "min s": min(s), "median s": statistics.median(s), "max s": max(s)}
+            {
+                "server": server,
+                "folder": state,
+                "min s": min(s),
+                "median s": statistics.median(s),
+                "max s": max(s),
+            }
             for (server, state), s in seconds.items()
         ],
     )

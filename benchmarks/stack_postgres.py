@@ -1,0 +1,18 @@
+"""A database for MLflow in the Postgres of a running stack, so that both stand on the same server."""
+
+import asyncio
+from pathlib import Path
+
+from runstone_local.layout import DataFolder
+from runstone_local.ports import RememberedPorts
+from runstone_local.postgres import PostgresServer, create_database
+
+
+def new_database(data: Path, name: str) -> str:
+    """Create the database *name* in the stack whose data folder is *data*; its address for SQLAlchemy."""
+    folder = DataFolder(data)
+    port = RememberedPorts(folder.ports).remembered("postgres")
+    assert port is not None
+    server = PostgresServer(folder, port)
+    asyncio.run(create_database(server.dsn("postgres"), name))
+    return server.dsn(name)
