@@ -136,7 +136,8 @@ def main() -> None:
         fresh = idle(address, args.probes)
         rows = [paced(address, dict(os.environ), args.rate, args.seconds, series) for series in (1, 100)]
         with mlflow_server(data, mlflow_port := free_port(), new_database(data / "up", "mlflow")):
-            done = subprocess.run([str(MLFLOW_PYTHON), "-c", MLFLOW, str(args.seconds), str(args.probes // 4)],
+            program = [str(MLFLOW_PYTHON), "-c", MLFLOW, str(args.seconds), str(args.probes // 4)]
+            done = subprocess.run(program,
                                   env=os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}"},
                                   stdout=subprocess.PIPE, check=True)  # fmt: skip
             said = json.loads(done.stdout.splitlines()[-1])
