@@ -171,9 +171,7 @@ class Writer:
                 if index is None or stream.open_in != self._number or end > self._limit:
                     self._append(POINT, stream, key, POINT_PAYLOAD.pack(step, value), False)
                     break
-                body = _pack_body(
-                    POINT_HEAD, stream.index, index, stream.next, time_ns(), now, step, value
-                )
+                body = _pack_body(POINT_HEAD, stream.index, index, stream.next, time_ns(), now, step, value)
                 crc = _pack_crc(crc32(body, self._salt))
                 if (
                     self._at == at
