@@ -58,7 +58,9 @@ def wait_until(port: int, path: str, process: "subprocess.Popen[bytes]", seconds
 def folder(name: str) -> Path:
     """A new data folder; as root below /var/lib, where Postgres's service user can reach it."""
     parent = "/var/lib" if os.geteuid() == 0 else None
-    return Path(tempfile.mkdtemp(prefix=f"runstone-bench-{name}-", dir=parent))
+    made = Path(tempfile.mkdtemp(prefix=f"runstone-bench-{name}-", dir=parent))
+    made.chmod(0o711)
+    return made
 
 
 @contextlib.contextmanager
