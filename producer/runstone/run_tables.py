@@ -14,6 +14,10 @@ from runstone.table import Row
 _MARK: Final = "≠"
 _ABSENT: Final = "-"
 _NARROWEST_RUN: Final = 14
+_UNBOUNDED: Final = 1_000_000
+
+_FILES_COMPARED: Final = 20
+"""Files of each run in a comparison; a checkpoint a step would bury the table above."""
 
 Run = Mapping[str, Any]
 
@@ -95,7 +99,7 @@ def comparison(
     As many runs as fit stand in one table, the others in further ones below.
     """
     runs = list(found["runs"])
-    names = {run["run_id"]: _text(run["name"]) for run in runs}
+    names = {run["run_id"]: run["name"] or run["run_id"] for run in runs}
     lines: list[str] = []
     while runs:
         fitting = len(runs)
@@ -151,11 +155,17 @@ def _files(
         return []
     found = ["", *table.lines([Row(("FILES",), strong=True)], [len("FILES")], bold=bold)]
     for run_id, pointers in artifacts.items():
+        indent = "  "
+        shown = pointers
         if run_id in names and pointers:
-            found.append(table.cut(f"  {table.clean(names[run_id])}", width or 10_000))
-        for pointer in pointers:
-            name = f"  {table.clean(pointer['path'])} ({size(pointer['size'])})"
-            found += [table.cut(name, width or 10_000), f"    {pointer['url']}"]
+            found.append(table.cut(indent + table.clean(names[run_id]), width or _UNBOUNDED))
+            indent, shown = "    ", pointers[:_FILES_COMPARED]
+        for pointer in shown:
+            name = f"{indent}{table.clean(pointer['path'])} ({size(pointer['size'])})"
+            found += [table.cut(name, width or _UNBOUNDED), f"{indent}  {pointer['url']}"]
+        if len(shown) < len(pointers):
+            more = f"{indent}… and {len(pointers) - len(shown)} more: runstone runs show {run_id}"
+            found.append(table.cut(more, width or _UNBOUNDED))
     return found
 
 
@@ -195,6 +205,8 @@ def duration(start_ms: int | None, end_ms: int | None) -> str:
     if start_ms is None or end_ms is None or end_ms < start_ms:
         return _ABSENT
     seconds = (end_ms - start_ms) / 1000
+    if seconds < 1:
+        return f"{end_ms - start_ms} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, hours = int(seconds // 60), int(seconds // 3600)

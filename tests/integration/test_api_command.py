@@ -72,7 +72,7 @@ async def test_two_runs_are_listed_shown_and_compared(database: str, rows: Rows,
         assert any(line.startswith("≠  C") and "0.1" in line and "0.5" in line for line in lines)
         assert any(line.startswith("   s ") for line in lines)
         assert any("accuracy" in line and "0.8" in line for line in lines)
-        assert f"    {address}/api/v1/runs/{a}/artifacts/content?path=model/model.pkl" in lines
+        assert f"      {address}/api/v1/runs/{a}/artifacts/content?path=model/model.pkl" in lines
 
         code, out, _ = await runstone(
             address, "runs", "list", "--experiment", "churn", "--limit", "1", COLUMNS="60"

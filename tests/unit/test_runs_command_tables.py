@@ -60,8 +60,12 @@ def test_addresses_of_files_are_never_cut() -> None:
     found = compared()
     artifacts = {found["runs"][0]["run_id"]: [{"path": "model/model.pkl", "size": 1536, "url": url}]}
     lines = run_tables.comparison(found, artifacts, 60, bold=False)
-    assert f"    {url}" in lines
-    assert "  model/model.pkl (1.5 KiB)" in lines
+    assert f"      {url}" in lines
+    assert "    model/model.pkl (1.5 KiB)" in lines
+    artifacts = dict.fromkeys(artifacts, [{"path": "checkpoint", "size": 1, "url": url}] * 23)
+    lines = run_tables.comparison(found, artifacts, None, bold=False)
+    assert lines.count(f"      {url}") == 20
+    assert lines[-1].startswith("    … and 3 more: runstone runs show 0")
 
 
 @pytest.mark.parametrize("width", [1, 30, 80, None])
@@ -113,7 +117,8 @@ def test_sizes_and_durations_read_well() -> None:
     assert [run_tables.size(n) for n in (0, 1023, 1024, 5 * 2**30, 2**45)] == [
         "0 B", "1023 B", "1.0 KiB", "5.0 GiB", "32.0 TiB",
     ]  # fmt: skip
-    assert [run_tables.duration(0, ms) for ms in (1500, 61_000, 3_600_000 * 30)] == [
+    assert [run_tables.duration(0, ms) for ms in (7, 1500, 61_000, 3_600_000 * 30)] == [
+        "7 ms",
         "1.5 s",
         "1 min 1 s",
         "30 h 0 min",
