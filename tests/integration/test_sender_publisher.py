@@ -104,3 +104,17 @@ async def test_a_topic_that_is_missing_holds_up_no_other(publisher, topics):
         for i in range(100):
             assert await publisher.submit(topics.events, 0, b"k", b"%d" % i, HEADERS) == i
     assert not waiting.done()
+
+
+async def test_another_cluster_at_the_same_address_gets_nothing_until_it_is_trusted(topics):
+    troubles = asyncio.Queue()
+    publisher = Publisher(topics.bootstrap, {}, troubles.put_nowait, cluster_id="the-one-that-was-there")
+    future = publisher.submit(topics.events, 0, b"k", b"v", HEADERS)
+    async with asyncio.timeout(10):
+        assert "its cluster id is" in await troubles.get()
+    assert await contents(topics, topics.events) == []
+    publisher.trust()
+    async with asyncio.timeout(10):
+        assert await future == 0
+    assert publisher.cluster_id != "the-one-that-was-there"
+    await publisher.close()

@@ -37,13 +37,21 @@ ASK_AGAIN: Final = 15.0
 """Seconds between questions: while nobody answers (growing), while Kafka does not, while all is well."""
 
 
-def leave_finding(folder: MachineFolder, uri: str, finding: str | None, connect: Any = None) -> None:
-    """Write what clients of *uri* are told; *connect*: what its server answered, by default as before."""
+def leave_finding(
+    folder: MachineFolder, uri: str, finding: str | None, connect: Any = None, cluster_id: str | None = None
+) -> None:
+    """Write what clients of *uri* are told; what is not given about its server stays as it was."""
     path = folder.destination(uri)
-    connect = connect or (read_json(path) or {}).get("connect")
-    now = time.time_ns() // 1_000_000
+    before = read_json(path) or {}
+    found = {
+        "uri": uri,
+        "connect": connect or before.get("connect"),
+        "cluster_id": cluster_id or before.get("cluster_id"),
+        "finding": finding,
+        "checked_ms": time.time_ns() // 1_000_000,
+    }
     try:
-        replace_json(path, {"uri": uri, "connect": connect, "finding": finding, "checked_ms": now})
+        replace_json(path, found)
     except OSError as wrong:
         log.warning("%s cannot be written: %s", path, wrong)
 
@@ -77,6 +85,7 @@ class Destination:
         self._trouble: str | None = None
         self._stranded: str | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._cluster_id: str | None = None
         self._remembered = self._recall()
         self._task = asyncio.create_task(self._run(), name=f"destination {uri}")
 
@@ -114,7 +123,7 @@ class Destination:
                     log.warning("%s", wrong)
                 self._silence = str(wrong)
                 if self.link is None and self._remembered and not isinstance(wrong, WrongServerError):
-                    self._use(self._remembered)
+                    self._use(self._remembered, self._cluster_id)
                 delay = min(RETRY_MOST, delay * 2)
             else:
                 self._silence = None
@@ -130,11 +139,12 @@ class Destination:
             except TimeoutError:
                 pass
 
-    def _use(self, found: Connect) -> None:
+    def _use(self, found: Connect, cluster_id: str | None = None) -> None:
         link = self.link
         if link and link.connect.installation_id == found.installation_id:
             link.connect = found
             link.publisher.retarget(found.bootstrap_servers)
+            link.publisher.trust()
             return
         if link:
             log.warning(
@@ -147,7 +157,10 @@ class Destination:
         log.info(
             "%s is installation %s, Kafka at %s", self.uri, found.installation_id, found.bootstrap_servers
         )
-        self.link = Link(found, Publisher(found.bootstrap_servers, self._security, self._on_trouble))
+        publisher = Publisher(
+            found.bootstrap_servers, self._security, self._on_trouble, cluster_id=cluster_id
+        )
+        self.link = Link(found, publisher)
         self._trouble = None
         self._stir()
 
@@ -169,6 +182,7 @@ class Destination:
 
     def _recall(self) -> Connect | None:
         found = read_json(self._folder.destination(self.uri))
+        self._cluster_id = (found or {}).get("cluster_id")
         try:
             return parse(self.uri, found["connect"]) if found and found.get("connect") else None
         except ServerError:
@@ -176,4 +190,6 @@ class Destination:
 
     def _write(self) -> None:
         connect = self._remembered.to_json() if self._remembered else None
-        leave_finding(self._folder, self.uri, self._finding(), connect)
+        if self.link and self.link.publisher.cluster_id:
+            self._cluster_id = self.link.publisher.cluster_id
+        leave_finding(self._folder, self.uri, self._finding(), connect, self._cluster_id)

@@ -22,6 +22,11 @@ a batch in a retired producer may do so; their next one goes through the new one
 producer may still arrive; receivers drop what they have by its seqs. ``start``, ``send`` and ``stop`` of
 aiokafka may hang, so each has a deadline; retiring goes on in a task of its own.
 
+Another installation's Kafka may come up at the address of ours (two data folders, one port). So the cluster's
+id is asked before a batch when none was acknowledged for a second, and again behind a batch that took longer;
+another id than before stops all lanes until `trust` is called, which the caller does when the server says
+that the cluster is ours all the same.
+
 What the broker refuses because of the record itself is taken out and its future fails with `RecordRefused`.
 That authorisation is missing says nothing about a record and can be repaired: it is retried like an outage.
 """
@@ -34,7 +39,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTimestampError,
@@ -45,6 +50,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
     UnknownTopicOrPartitionError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from runstone.exceptions import RunstoneError
 
@@ -61,6 +67,9 @@ STOP_DEADLINE: Final = 5.0
 TROUBLE_AFTER: Final = 5.0
 """Seconds without an answer after which the trouble is reported."""
 
+VERIFY_AFTER: Final = 1.0
+"""Seconds without an acknowledgement after which the cluster may have become another one."""
+
 BACKOFF_LEAST: Final = 0.1
 BACKOFF_MOST: Final = 2.0
 
@@ -75,6 +84,10 @@ _REFUSALS: Final = (
 
 class RecordRefused(RunstoneError):
     """The broker refuses this very record for good; the message says why."""
+
+
+class _Stranger(Exception):
+    """Another Kafka answers at the address; the message says which and which was expected."""
 
 
 class PublisherClosed(RunstoneError):
@@ -119,6 +132,7 @@ class Publisher:
         security: Mapping[str, Any],
         on_trouble: Callable[[str | None], None] = lambda _trouble: None,
         client_id: str = "runstone-sender",
+        cluster_id: str | None = None,
     ) -> None:
         """Nothing is connected yet.
 
@@ -127,11 +141,16 @@ class Publisher:
             security: keyword arguments for aiokafka, see ``kafka_settings``.
             on_trouble: called with a sentence when Kafka does not take records, with None when it does again.
             client_id: what the broker's logs call this program.
+            cluster_id: of the Kafka that is expected there; None: whichever answers first.
         """
         self._servers = bootstrap_servers
         self._security = dict(security)
         self._on_trouble = on_trouble
         self._client_id = client_id
+        self.cluster_id = cluster_id
+        self._verified = 0.0
+        self._trusted = asyncio.Event()
+        self._trusted.set()
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._shared: _Shared | None = None
         self._making = asyncio.Lock()
@@ -164,6 +183,12 @@ class Publisher:
         if bootstrap_servers != self._servers:
             self._servers = bootstrap_servers
             self._retire(self._shared)
+
+    def trust(self) -> None:
+        """Whichever cluster answers is the right one; to be called when the server has said so."""
+        if not self._trusted.is_set():
+            self.cluster_id = None
+            self._trusted.set()
 
     async def close(self) -> None:
         """Stop at once: what is not acknowledged fails with `PublisherClosed`."""
@@ -233,14 +258,37 @@ class Publisher:
             if lane.alone:
                 break
         batch.close()
+        began = time.monotonic()
         async with asyncio.timeout(SEND_DEADLINE):
+            if began - self._verified > VERIFY_AFTER:
+                await self._verify(lane, producer)
             answer = await producer.send_batch(batch, lane.topic, partition=lane.partition)
             answer.add_done_callback(_retrieved)
             done, _ = await asyncio.wait({answer}, timeout=TROUBLE_AFTER)
             if not done:
                 self._report(f"Kafka at {self._servers} has not answered for {TROUBLE_AFTER:.0f} s")
             metadata = await answer
+            if time.monotonic() - began > VERIFY_AFTER:
+                await self._verify(lane, producer)
+            self._verified = time.monotonic()
         return count, metadata.offset
+
+    async def _verify(self, lane: _Lane, producer: AIOKafkaProducer) -> None:
+        """Make sure that this is the cluster it was, over the very connection that batches take.
+
+        Raises:
+            _Stranger: it is not.
+        """
+        await producer.partitions_for(lane.topic)
+        leader = producer.client.cluster.leader_for_partition(TopicPartition(lane.topic, lane.partition))
+        if leader is None or leader < 0:
+            return  # there is nobody to send a batch to either
+        found = (await producer.client.send(leader, MetadataRequest([lane.topic]))).cluster_id
+        if self.cluster_id is None:
+            self.cluster_id = found
+        if found != self.cluster_id:
+            self._trusted.clear()
+            raise _Stranger(f"its cluster id is {found}, it was {self.cluster_id}")
 
     def _refused(self, lane: _Lane, refusal: KafkaError) -> None:
         if len(lane.queue) > 1 and not lane.alone:
@@ -278,6 +326,7 @@ class Publisher:
     async def _connected(self) -> _Shared:
         """The producer of all lanes, made anew where the last one was retired; one attempt at a time."""
         async with self._making:
+            await self._trusted.wait()
             if self._shared is None:
                 await asyncio.sleep(self._not_before - time.monotonic())
                 producer = AIOKafkaProducer(

@@ -55,6 +55,7 @@ class Service:
         """Work until there is nothing to do, or until SIGTERM; then the lease is free."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.set_exception_handler(_odd)
         house = asyncio.create_task(self._keep_house(), name="house")
         try:
             while not self._stopped:
@@ -197,6 +198,11 @@ class Service:
         self._lease.release()
         # A thread may hang in a question to a server; it has nothing that must be finished.
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _odd(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What a retired producer's callbacks raise has no consequences: a line in the log, no trace."""
+    log.info("%s: %r", context.get("message"), context.get("exception"))
 
 
 def _sync_all(grown: list[Syncing]) -> None:
