@@ -1,7 +1,7 @@
 """``runstone up``: starts everything in order, keeps it running, stops it in order.
 
-    lock the folder ─ end orphans ─ check ─┬─ kafka ── topics ───┬─ worker, api, gateway ─ /ready ─ serve
-                                           └─ postgres ─ migrate ┘
+    lock the folder ─ end orphans ─ check ─┬─ kafka ─ topics ────┬─ worker ──────┬─ /ready ─ serve
+                                           └─ postgres ─ migrate ┴─ api, gateway ┘
 
 One event loop in the main thread. SIGINT, SIGTERM and SIGHUP set one event; whatever is under way is then
 cancelled and everything that was started is stopped: gateway, then api and worker, then postgres and kafka.
@@ -130,14 +130,24 @@ class _Installation:
         for name in os.environ.keys() - environment.keys():
             del os.environ[name]
         self._say(f"starting in {self._data.path}")
-        await _together(self._start_kafka(kafka, bootstrap), self._start_postgres(postgres, dsn))
-        await _together(
-            self._start_service("worker"),
-            self._start_service(
-                "api", host="127.0.0.1", port=api_port, address=f"http://127.0.0.1:{api_port}"
-            ),
-            self._start_service("gateway", host=listening.host, port=port, address=self._url),
-        )
+        migrated = asyncio.Event()
+
+        async def reading() -> None:
+            await self._start_postgres(postgres, dsn)
+            migrated.set()
+            await _together(
+                self._start_service(
+                    "api", host="127.0.0.1", port=api_port, address=f"http://127.0.0.1:{api_port}"
+                ),
+                self._start_service("gateway", host=listening.host, port=port, address=self._url),
+            )
+
+        async def writing() -> None:
+            await self._start_kafka(kafka, bootstrap)
+            await migrated.wait()
+            await self._start_service("worker")
+
+        await _together(reading(), writing())
         await self._wait_ready()
         self._say(f"ready after {time.monotonic() - began:.1f} s at {self._url}")
         self._say(f"the data is in {self._data.path}; Ctrl-C (or: kill {os.getpid()}) stops everything")
