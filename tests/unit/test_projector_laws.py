@@ -55,7 +55,7 @@ run_events = st.one_of(
 topic_order = st.lists(st.tuples(sessions, run_events), min_size=1, max_size=25)
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(topic_order, st.data())
 def test_packing_batching_and_repeats_change_nothing(records: list[tuple[str, Any]], data: st.DataObject):
     plain, seqs = Tables(), dict.fromkeys(SESSIONS, 0)

@@ -57,15 +57,6 @@ def test_points_are_grouped_by_series_in_topic_order_with_their_latest(drawn):
         assert rank(latest) == max(map(rank, expected[series]))
 
 
-def test_a_series_of_its_own_needs_no_index():
-    segment = Segment(
-        "r", 3, [SeriesKey("a")], None, array("q", [1, 2]), array("q", [5, 6]), array("d", [1, 2])
-    )
-    grouped = group([segment])
-    assert grouped.starts.tolist() == [0, 2]
-    assert grouped.latest.tolist() == [1]
-
-
 def test_more_series_than_sixteen_bits_are_told_apart():
     keys = [SeriesKey(f"k{n:06}") for n in range(70_000)]
     numbers = array("q", range(70_000))

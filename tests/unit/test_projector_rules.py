@@ -82,6 +82,12 @@ def test_a_repeated_record_does_not_revoke_a_loss():
     assert ledger.run.status == "FAILED"
 
 
+def test_a_session_cannot_say_of_itself_that_it_is_lost():
+    ledger = Ledger().say(STARTED, types.SessionLost(OWNER, 2000), types.Tag("k", "v", 3000))
+    assert ledger.run.status == "RUNNING"
+    assert ledger.tables.loaded.marks[RUN, OWNER].ended is None
+
+
 def test_a_new_attempt_runs_again_under_its_own_session_and_keeps_the_first_start():
     ledger = Ledger().say(STARTED, types.RunEnded("FAILED", 2000, "oom"))
     again = types.RunStarted(8, "other", "second", 5000, context={"rank": 1})

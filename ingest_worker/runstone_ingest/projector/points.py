@@ -6,7 +6,7 @@ points of all of them by series and keeps topic order within each.
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,14 @@ class Segment(NamedTuple):
 
     Attributes:
         run_id: the run. offset: of the record they came with.
-        keys: the series that occur. k: for each point the index into ``keys``; None where there is one only.
+        keys: the series that may occur. k: for each point the index into ``keys``.
         s: steps. t: times. v: values; equal lengths, at least 1.
     """
 
     run_id: str
     offset: int
     keys: Sequence[SeriesKey]
-    k: "array[int] | None"
+    k: "array[int]"
     s: "array[int]"
     t: "array[int]"
     v: "array[float]"
@@ -69,32 +69,34 @@ class Grouped(NamedTuple):
 def group(segments: Sequence[Segment]) -> Grouped:
     """The points of *segments* (at least one) by series."""
     found: dict[Series, int] = {}
-    ids: list[NDArray[Any]] = []
+    numbers: list[int] = []  # of the series of all segments' keys, one segment after the other
+    k, s, t, v = array("q"), array("q"), array("q"), array("d")
+    bases: list[int] = []
     for segment in segments:
-        numbers = [found.setdefault(Series(segment.run_id, key), len(found)) for key in segment.keys]
-        if segment.k is None:
-            ids.append(np.full(len(segment.v), numbers[0], np.int32))
-        else:
-            ids.append(np.array(numbers, np.int32)[np.frombuffer(segment.k, np.int64)])
-    return _sorted(segments, found, np.concatenate(ids))
+        bases.append(len(numbers))
+        numbers += [found.setdefault(Series(segment.run_id, key), len(found)) for key in segment.keys]
+        k += segment.k
+        s += segment.s
+        t += segment.t
+        v += segment.v
+    lengths = [len(segment.v) for segment in segments]
+    ids = np.array(numbers, np.int32)[np.frombuffer(k, np.int64) + np.repeat(bases, lengths)]
 
-
-def _sorted(segments: Sequence[Segment], found: dict[Series, int], ids: NDArray[np.int32]) -> Grouped:
     # keys that no point uses (an envelope that was trimmed keeps its table's keys) drop out here
     counts = np.bincount(ids, minlength=len(found))
     series = sorted(one for one, number in found.items() if counts[number])
+    sorted_numbers = [found[one] for one in series]
     rank = np.zeros(len(found), np.uint16 if len(series) <= 1 << 16 else np.int32)
-    numbers = [found[one] for one in series]
-    rank[numbers] = np.arange(len(series))
+    rank[sorted_numbers] = np.arange(len(series))
     order = np.argsort(rank[ids], kind="stable")  # 16 bits: numpy sorts these by radix
-    starts = np.concatenate(([0], np.cumsum(counts[numbers])))
-    s = np.concatenate([np.frombuffer(segment.s, np.int64) for segment in segments])[order]
-    t = np.concatenate([np.frombuffer(segment.t, np.int64) for segment in segments])[order]
-    v = np.concatenate([np.frombuffer(segment.v, np.float64) for segment in segments])[order]
-    ends = np.cumsum([len(segment.v) for segment in segments])
+    starts = np.concatenate(([0], np.cumsum(counts[sorted_numbers])))
+    steps, times = np.frombuffer(s, np.int64)[order], np.frombuffer(t, np.int64)[order]
+    values = np.frombuffer(v, np.float64)[order]
     offsets = np.array([segment.offset for segment in segments], np.int64)
-    first_offsets = offsets[np.searchsorted(ends, order[starts[:-1]], side="right")]
-    return Grouped(series, starts, first_offsets, s, t, v, latest(starts, s, t, v))
+    firsts = np.searchsorted(np.cumsum(lengths), order[starts[:-1]], side="right")
+    return Grouped(
+        series, starts, offsets[firsts], steps, times, values, latest(starts, steps, times, values)
+    )
 
 
 def latest(starts: Int64s, s: Int64s, t: Int64s, v: Float64s) -> Int64s:

@@ -1,5 +1,6 @@
 """Runs the rules over a batch."""
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -126,9 +127,7 @@ class _Stream:
                 self._run()
                 BESIDE_THE_RUN[kind](changes, stream, session, event)
             elif isinstance(event, SessionEvent):
-                concerned = changes.mark(stream, event.session)
-                if ON_A_SESSION[kind](changes.known_run(stream), concerned, event):
-                    changes.written.add(stream)
+                self._apply_to_session(event)
             elif isinstance(event, ModelEvent):
                 self._apply_to_model(event)
             else:
@@ -137,6 +136,14 @@ class _Stream:
         run = changes.known_run(stream)
         if run is not None:
             run.last_offset = self.offset
+
+    def _apply_to_session(self, event: SessionEvent) -> None:
+        stream = self.envelope.stream
+        if isinstance(event, types.SessionLost) and event.session == self.envelope.session:
+            return  # whoever says so is heard, and so not lost
+        mark = self.changes.mark(stream, event.session)
+        if ON_A_SESSION[type(event)](self.changes.known_run(stream), mark, event):
+            self.changes.written.add(stream)
 
     def _apply_to_model(self, event: ModelEvent) -> None:
         if event.model_id != self.envelope.stream:
@@ -150,36 +157,28 @@ class _Stream:
         envelope, points = self.envelope, self.envelope.points
         done = 0
         for place, (index, event) in enumerate(zip(envelope.index, envelope.events, strict=True)):
-            if not isinstance(event, types.Series):
-                continue
-            before = index - place
-            self._table(done, before)
-            done = before
-            if event.values:
-                self.changes.segments.append(
-                    Segment(
-                        envelope.stream,
-                        self.offset,
-                        [event.key],
-                        None,
-                        event.steps,
-                        event.times,
-                        event.values,
-                    )
-                )
+            if isinstance(event, types.Series):
+                before = index - place
+                self._table(done, before)
+                done = before
+                zeros = array("q", bytes(8 * len(event.values)))
+                self._segment([event.key], zeros, event.steps, event.times, event.values)
         self._table(done, len(points))
 
     def _table(self, low: int, end: int) -> None:
-        points = self.envelope.points
-        if low < end:
-            self.changes.segments.append(
-                Segment(
-                    self.envelope.stream,
-                    self.offset,
-                    points.keys,
-                    points.k[low:end],
-                    points.s[low:end],
-                    points.t[low:end],
-                    points.v[low:end],
-                )
-            )
+        p = self.envelope.points
+        if low == 0 and end == len(p):
+            self._segment(p.keys, p.k, p.s, p.t, p.v)
+        else:
+            self._segment(p.keys, p.k[low:end], p.s[low:end], p.t[low:end], p.v[low:end])
+
+    def _segment(
+        self,
+        keys: list[types.SeriesKey],
+        k: "array[int]",
+        s: "array[int]",
+        t: "array[int]",
+        v: "array[float]",
+    ) -> None:
+        if v:
+            self.changes.segments.append(Segment(self.envelope.stream, self.offset, keys, k, s, t, v))

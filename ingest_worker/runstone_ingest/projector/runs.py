@@ -20,7 +20,7 @@ _OPEN: Final = ("RUNNING", "SCHEDULED")
 
 def revoke_loss(run: Run | None, session: str, mark: Mark) -> bool:
     """A session that was given up is heard again: it never was lost. True where the run's row changed."""
-    mark.ended = None
+    mark.ended = mark.end_reason = None
     if run is None or run.owner_session != session or run.ended_by != "session_lost":
         return False
     run.status, run.status_reason, run.end_time, run.ended_by = "RUNNING", None, None, None
