@@ -189,8 +189,8 @@ COMPONENTS: Final[dict[str, Schema]] = {
         "properties": {
             "experiment_names": nullable(array(TEXT)),
             "experiment_ids": nullable(array(EXPERIMENT_ID)),
-            "filter": TEXT,
-            "order_by": array(TEXT),
+            "filter": nullable(TEXT),
+            "order_by": nullable(array(TEXT)),
             "view": VIEW,
             "limit": LIMIT,
             "page_token": nullable(TEXT),

@@ -66,7 +66,7 @@ def _answer(run_id: str, key: str, chunks: Any, max_points: int | None) -> web.R
 _MAX_POINTS: Final = in_query(
     "max_points",
     "thin the series out to at most so many points, keeping first, last, lowest and highest of each bucket; "
-    "without it every point",
+    "without it every point; only for a history",
     schemas.MAX_POINTS,
 )
 
