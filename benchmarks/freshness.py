@@ -17,7 +17,7 @@ import sys
 import time
 from urllib.request import urlopen
 
-from report import quantile, report
+from report import quantile, report, said_by
 from stack import MLFLOW_PYTHON, folder, free_port, mlflow_server, remove, runstone_stack
 from stack_postgres import new_database
 
@@ -101,7 +101,7 @@ def paced(
     """One row: a steady rate over *series* series, followed until its last point is there."""
     done = subprocess.run([sys.executable, "-c", TRAINING, str(rate), str(seconds), str(series)],
                           env=environment, stdout=subprocess.PIPE, check=True)  # fmt: skip
-    said = json.loads(done.stdout.splitlines()[-1])
+    said = said_by(done.stdout)
     deadline = time.perf_counter() + 300
     while points(address, said["run_id"]) < said["logged"]:
         if time.perf_counter() > deadline:
@@ -140,7 +140,7 @@ def main() -> None:
             done = subprocess.run(program,
                                   env=os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}"},
                                   stdout=subprocess.PIPE, check=True)  # fmt: skip
-            said = json.loads(done.stdout.splitlines()[-1])
+            said = said_by(done.stdout)
     remove(data)
     measured = (("runstone, idle", fresh), ("mlflow, log_metric", sorted(said["fresh"])))
     report("freshness_idle", [latency(what, seconds) for what, seconds in measured])

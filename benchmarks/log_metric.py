@@ -7,13 +7,12 @@ in the Postgres of an idle stack.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import textwrap
 
-from report import report
+from report import report, said_by
 from stack import MLFLOW_PYTHON, folder, free_port, mlflow_server, remove, runstone_stack
 from stack_postgres import new_database
 
@@ -56,7 +55,7 @@ def measure(
         [python, "-c", textwrap.dedent(program), str(calls), str(threads)],
         env=os.environ | environment, stdout=subprocess.PIPE, check=True,
     )  # fmt: skip
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = said_by(done.stdout)
     return {
         "what": what, "calls": found["calls"], "p50 µs": found["p50"], "p99 µs": found["p99"],
         "p99.99 µs": found["p99.99"], "max µs": found["max"], "calls > 1 ms": found["over_1ms"],

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from stack import OUT, machine
 
@@ -10,6 +11,12 @@ from stack import OUT, machine
 def quantile(ordered: Sequence[float], q: float) -> float:
     """The value below which the share *q* of the ascending *ordered* lies."""
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+
+
+def said_by(output: bytes) -> dict[str, Any]:
+    """The JSON object that a measured program printed; other lines are MLflow's words to people."""
+    found: dict[str, Any] = json.loads(next(line for line in output.splitlines() if line.startswith(b"{")))
+    return found
 
 
 def report(name: str, rows: list[dict[str, object]]) -> None:

@@ -15,4 +15,5 @@ def new_database(data: Path, name: str) -> str:
     assert port is not None
     server = PostgresServer(folder, port)
     asyncio.run(create_database(server.dsn("postgres"), name))
-    return server.dsn(name)
+    # names the driver: which one is the default differs between versions of SQLAlchemy
+    return server.dsn(name).replace("postgresql:", "postgresql+psycopg2:", 1)

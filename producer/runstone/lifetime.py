@@ -3,7 +3,8 @@
 Installed when the first session is made: an atexit hook (ends open runs, starts a sender where one is
 needed), a chained ``sys.excepthook`` and ``sys.exit`` (why the process ends), and a SIGTERM handler, only
 from the main thread and only where nobody handles SIGTERM. That handler takes no lock: it stores the
-signal's number in the session's ``cause`` and lets the signal kill the process; the sender publishes KILLED.
+signal's number in the session's ``cause``, waits for a sender's launch in progress, and lets the signal kill
+the process; the sender publishes KILLED.
 
 After a fork the child keeps none of it: sessions and runs are told to forget, the hooks look at the pid.
 
@@ -164,6 +165,8 @@ def _on_sigterm(number: int, _frame: FrameType | None) -> None:
     if os.getpid() == _hooked_pid:
         for session in list(_sessions.values()):
             session.mark_cause(number)
+        for session in list(_sessions.values()):
+            session.launcher.settle()  # a process killed as soon as it began would leave nobody to deliver it
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

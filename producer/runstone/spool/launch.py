@@ -22,6 +22,8 @@ from runstone.spool.layout import MachineFolder
 PAUSE_S: Final = 2.0
 """Between two launches; it doubles up to `PAUSE_MOST_S` while senders do not stay."""
 PAUSE_MOST_S: Final = 60.0
+SETTLE_S: Final = 10.0
+"""How long the end of the process waits for a launch; it takes some 20 ms."""
 
 
 class Launcher:
@@ -85,11 +87,16 @@ class Launcher:
         finally:
             self._guard.release()
 
-    def finish(self) -> None:
-        """At exit: wait for a launch in progress; where a sender is needed after all, start it here."""
+    def settle(self) -> None:
+        """Wait for a launch in progress, if any; takes no lock, so a signal handler may call it."""
         thread = self._thread
         if thread is not None and thread.is_alive():
-            thread.join(10)
+            thread.join(SETTLE_S)
+
+    def finish(self) -> None:
+        """At exit: wait for a launch in progress; where a sender is needed after all, start it here."""
+        if self._thread is not None and self._thread.is_alive():
+            self.settle()
         elif not self._offline and time.monotonic() >= self._not_before and self.needed():
             self._launch()
 
