@@ -163,6 +163,8 @@ def settings(folder: Path, addresses: KafkaAddresses) -> Mapping[str, str]:
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
+        # no record every half second that only says to other controllers that this one lives
+        "metadata.max.idle.interval.ms": "0",
         # after a kill -9 the controller lets the broker in again when the dead one's session has run out,
         # by default after 9 s
         "broker.session.timeout.ms": "3000",

@@ -120,7 +120,7 @@ def _download(say: Progress) -> None:
             received += more
             if time.monotonic() - said > _SAY_EVERY:
                 said = time.monotonic()
-                say(f"kafka: {received / 1e6:.0f} of {_DOWNLOAD_MB} MB")
+                say(f"kafka: {received / 1e6:.1f} of {_DOWNLOAD_MB} MB")
 
         yield count
 
