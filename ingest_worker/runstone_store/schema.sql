@@ -160,6 +160,13 @@ CREATE TABLE metric_chunks (
     CHECK (cardinality(steps) > 0 AND cardinality(steps) = cardinality(times) AND cardinality(steps) = cardinality(vals))
 );
 CREATE INDEX metric_chunks_by_series ON metric_chunks (run_id, key, first_offset);
+-- Twenty times as fast as Postgres' own compression at a quarter more space, which here was the bottleneck of
+-- ingest. A server that was built without it keeps its own.
+DO $$ BEGIN
+    ALTER TABLE metric_chunks ALTER steps SET COMPRESSION lz4, ALTER times SET COMPRESSION lz4,
+        ALTER vals SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN NULL;
+END $$;
 
 -- The latest value of each series: maximal by (step, time, value), NaN lowest. Unindexed but for its key,
 -- so that its updates stay within their page (HOT) at any rate.

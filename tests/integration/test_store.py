@@ -15,7 +15,7 @@ from runstone_store.migrations import runner
 
 CATALOG = """
     SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-           a.attnotnull::text, coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+           a.attnotnull::text || a.attcompression::text, coalesce(pg_get_expr(d.adbin, d.adrelid), '')
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE n.nspname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'

@@ -130,6 +130,11 @@ CREATE TABLE metric_chunks (
     CHECK (cardinality(steps) > 0 AND cardinality(steps) = cardinality(times) AND cardinality(steps) = cardinality(vals))
 );
 CREATE INDEX metric_chunks_by_series ON metric_chunks (run_id, key, first_offset);
+DO $$ BEGIN
+    ALTER TABLE metric_chunks ALTER steps SET COMPRESSION lz4, ALTER times SET COMPRESSION lz4,
+        ALTER vals SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN NULL;
+END $$;
 CREATE TABLE latest_metrics (
     run_id          text   NOT NULL,
     key             text   NOT NULL,
