@@ -260,6 +260,8 @@ class Publisher:
         batch.close()
         began = time.monotonic()
         async with asyncio.timeout(SEND_DEADLINE):
+            # aiokafka forgets a topic that it only knows from a list of all when another one is added.
+            await producer.client.add_topic(lane.topic)
             if began - self._verified > VERIFY_AFTER:
                 await self._verify(lane, producer)
             answer = await producer.send_batch(batch, lane.topic, partition=lane.partition)
