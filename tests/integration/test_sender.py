@@ -468,3 +468,13 @@ async def test_a_session_that_is_complete_only_later_is_found(machine, door, sen
     await until(lambda: ledger.has(session.id, run, 1), "the other one")
     session.die()
     first.die()
+
+
+async def test_a_wrong_setting_for_kafka_is_told_to_the_clients(machine, door, sender, monkeypatch):
+    monkeypatch.setenv("RUNSTONE_KAFKA_USERNAME", "x")
+    session = HandmadeSession(machine, door.uri)
+    session.event(new_run_id(), STARTED)
+    assert await asyncio.to_thread(sender().wait, DEADLINE) == 2
+    finding = orjson.loads(machine.destination(door.uri).read_bytes())["finding"]
+    assert "RUNSTONE_KAFKA_USERNAME is no setting for Kafka" in finding
+    session.die()
