@@ -175,3 +175,33 @@ def test_what_is_not_the_contract_is_refused_with_a_reason(value, reason):
 def test_no_bytes_crash_the_decoder(value):
     with pytest.raises(MalformedEnvelopeError):
         decode(value)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.data(), st.sampled_from(sorted(GOLDEN)), junk)
+def test_no_member_of_any_other_type_crashes_the_decoder(data, name, value):
+    found = orjson.loads(encode(GOLDEN[name]))
+    holder = data.draw(st.sampled_from([found, *found.get("events", []), found.get("points", found)]))
+    holder[data.draw(st.sampled_from(sorted(holder)))] = value
+    try:
+        decode(orjson.dumps(found))
+    except MalformedEnvelopeError:
+        pass
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 7])
+def test_a_type_that_is_no_text_is_refused_with_a_reason(kind):
+    with pytest.raises(MalformedEnvelopeError, match="expected an event type"):
+        decode(events_with({"type": kind}))
+
+
+@pytest.mark.parametrize("status", [[], {}, None])
+def test_a_status_that_is_no_text_is_refused_with_a_reason(status):
+    with pytest.raises(MalformedEnvelopeError, match="expected a status"):
+        decode(events_with({"type": "run_ended", "status": status, "time": 1}))

@@ -390,7 +390,7 @@ def _integer(low: int, high: int, what: str) -> Callable[[object], None]:
 
 
 def _check_status(value: object) -> None:
-    if value not in STATUSES:
+    if type(value) is not str or value not in STATUSES:
         raise _wrong(f"a status ({', '.join(STATUSES)})", value)
 
 
@@ -461,9 +461,10 @@ _SHAPES: Final = {
 
 def from_json(found: Mapping[str, Any]) -> Event:
     """The event in a decoded JSON object. Raises `MalformedEnvelopeError` naming the member that is wrong."""
-    shape = _SHAPES.get(found.get("type", ""))
+    kind = found.get("type")
+    shape = _SHAPES.get(kind) if type(kind) is str else None
     if shape is None:
-        raise _wrong(f"an event type ({', '.join(_SHAPES)})", found.get("type"))
+        raise _wrong(f"an event type ({', '.join(_SHAPES)})", kind)
     values: dict[str, Any] = {}
     for name, check, required in shape.fields:
         if name in found:
