@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PORT = os.environ.get("DEMO_PORT", "5000")
@@ -29,6 +30,7 @@ DEADLINE = 120
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: the stack is stopped
     started_ms = int(time.time() * 1000)
     # a session of its own: Ctrl-C is for this script, which stops the stack in order
     stack = subprocess.Popen(
@@ -83,26 +85,27 @@ def relay_rest(stack: "subprocess.Popen[str]") -> None:
 
 
 def wait_until_queryable(started_ms: int) -> list[str]:
-    """The ids of the two runs, Alice's first, once both have ended and their models are in the store."""
+    """The ids of the two runs, Alice's first, once the ledger has all of them: metrics, models, and that the
+    scripts' processes are gone, which is the last thing that the sender says.
+    """
     deadline = time.monotonic() + DEADLINE
     query = {"experiment_names": ["Churn Prediction"], "filter": f"start_time >= {started_ms}"}
     while time.monotonic() < deadline:
         runs = ask("POST", "/api/v1/runs/search", query)["runs"]
-        if len(runs) == 2 and all(r["status"] == "FINISHED" and has_model(r["run_id"]) for r in runs):
+        if len(runs) == 2 and all(map(has_all, runs)):
             return [r["run_id"] for r in sorted(runs, key=lambda r: int(r["start_time"]))]
         time.sleep(0.1)
     sys.exit("demo: the two runs did not arrive; see 'runstone status' and the sender's log that it names")
 
 
-def has_model(run_id: str) -> bool:
-    """Whether a pointer to the run's model file is there."""
-    try:
-        return bool(ask("GET", f"/api/v1/runs/{run_id}/artifacts?path=model").get("artifacts"))
-    except urllib.error.HTTPError:
-        return False
+def has_all(run: dict[str, Any]) -> bool:
+    """Whether the run has ended, its model can be fetched and its process is known to be gone."""
+    files = ask("GET", f"/api/v1/runs/{run['run_id']}/artifacts?path=model")["artifacts"]
+    gone = any(session["ended"] for session in run["completeness"]["sessions"])
+    return run["status"] == "FINISHED" and bool(files) and gone
 
 
-def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str, str]]]:
+def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str, Any]]]:
     """The JSON that the API answers."""
     request = urllib.request.Request(
         ADDRESS + path,
@@ -111,7 +114,7 @@ def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str,
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
-        found: dict[str, list[dict[str, str]]] = json.load(answer)
+        found: dict[str, list[dict[str, Any]]] = json.load(answer)
         return found
 
 

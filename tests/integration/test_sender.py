@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -397,6 +398,16 @@ async def test_a_sender_leaves_when_idle_and_another_one_takes_over(machine, doo
     sender()
     await until(lambda: ledger.has(late.id, run, 1), "the next session's record")
     late.die()
+
+
+async def test_a_sender_whose_spool_was_removed_leaves(machine, sender):
+    session = HandmadeSession(machine, f"http://127.0.0.1:{free_ports(1)[0]}")
+    session.event(new_run_id(), STARTED)
+    process = sender()
+    await until(lambda: machine.sender_json.exists(), "the sender runs")
+    session.die()
+    shutil.rmtree(machine.path)
+    assert await asyncio.to_thread(process.wait, DEADLINE) == 0
 
 
 async def test_the_sender_forks_itself_away(machine, door, ledger):

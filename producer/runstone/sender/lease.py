@@ -63,6 +63,11 @@ class Lease:
             {"pid": os.getpid(), "version": __version__, "state": state, "log": str(self._folder.sender_log)},
         )
 
+    @property
+    def void(self) -> bool:
+        """The folder was removed, or made anew for another sender: what this one holds is of no use."""
+        return (read_json(self._folder.sender_json) or {}).get("pid") != os.getpid()
+
     def release(self) -> None:
         """Give the lease back."""
         self._lock.release()

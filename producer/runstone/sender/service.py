@@ -110,6 +110,11 @@ class Service:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PERIOD)
+            if self._lease.void:
+                log.warning("the spool was removed: there is nothing left to send")
+                self._stopped = True
+                self._waking.stir()
+                return
             for session in list(self._delivery.sessions.values()):
                 try:
                     self._attend(session)
@@ -185,7 +190,8 @@ class Service:
         return False
 
     async def _close(self) -> None:
-        self._lease.say("leaving")
+        if not self._lease.void:
+            self._lease.say("leaving")
         await self._uploads.close()
         self._adoption.close()
         for task in self._ending:
