@@ -404,7 +404,7 @@ async def test_a_sender_whose_spool_was_removed_leaves(machine, sender):
     session = HandmadeSession(machine, f"http://127.0.0.1:{free_ports(1)[0]}")
     session.event(new_run_id(), STARTED)
     process = sender()
-    await until(lambda: machine.sender_json.exists(), "the sender runs")
+    await until(machine.sender_json.exists, "the sender runs")
     session.die()
     shutil.rmtree(machine.path)
     assert await asyncio.to_thread(process.wait, DEADLINE) == 0

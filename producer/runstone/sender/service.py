@@ -31,6 +31,8 @@ IDLE: Final = 3.0
 ROUND_LEAST: Final = 0.005
 """Seconds between rounds, unless there is a backlog: the next one finds more, and nobody need wake us."""
 
+REMOVED: Final = "the spool was removed: there is nothing left to send"
+
 
 class Service:
     """Everything that runs while the lease is held."""
@@ -75,6 +77,10 @@ class Service:
                     self._busy_at = time.monotonic()
                 elif time.monotonic() - self._busy_at > IDLE and self._leave():
                     break
+        except FileNotFoundError:
+            if not self._lease.void:
+                raise
+            log.warning(REMOVED)
         finally:
             house.cancel()
             await asyncio.gather(house, return_exceptions=True)
@@ -111,7 +117,7 @@ class Service:
         while True:
             await asyncio.sleep(PERIOD)
             if self._lease.void:
-                log.warning("the spool was removed: there is nothing left to send")
+                log.warning(REMOVED)
                 self._stopped = True
                 self._waking.stir()
                 return
