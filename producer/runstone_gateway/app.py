@@ -17,6 +17,7 @@ from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.installation import Installation
 from runstone_gateway.problems import answer_failures
 from runstone_gateway.readiness import Readiness
+from runstone_gateway.welcome import welcome
 
 
 def application(configuration: Configuration) -> web.Application:
@@ -25,6 +26,7 @@ def application(configuration: Configuration) -> web.Application:
     installation = Installation(configuration, forwarding)
     readiness = Readiness(configuration, installation, forwarding)
     app = web.Application(client_max_size=0, middlewares=[answer_failures])
+    app.router.add_get("/", welcome)
     app.router.add_get("/health", readiness.health)
     app.router.add_get("/ready", readiness.ready)
     app.router.add_get("/api/v1/connect", Connect(configuration, installation).get)

@@ -90,3 +90,11 @@ async def test_without_its_read_api_the_gateway_lives_but_is_not_ready_and_says_
         assert answer.status == 503
         assert answer.headers["Retry-After"]
         assert "read API" in (await answer.json())["detail"]
+
+
+async def test_a_browser_at_the_printed_address_finds_the_way_on(gateway):
+    answer = await gateway.get("/")
+    assert (answer.status, answer.content_type) == (200, "text/html")
+    page = await answer.text()
+    for way in ("/api/v1/experiments", "/api/v1/openapi.json", "runstone runs list"):
+        assert way in page
