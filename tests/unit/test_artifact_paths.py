@@ -13,7 +13,20 @@ RUN = "0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
 
 
 @pytest.mark.parametrize(
-    "path", ["model.pkl", "model/model.pkl", "a b/größe.txt", ".hidden", "...", "%2e%2e/x", "~"]
+    "path",
+    [
+        "model.pkl",
+        "model/model.pkl",
+        "a b/größe.txt",
+        ".hidden",
+        "...",
+        "%2e%2e/x",
+        "~",
+        "1:30.txt",
+        "a" * 255,
+        "ü" * 127,
+        "a/" * 449 + "bc",
+    ],
 )
 def test_a_relative_path_within_the_run_is_accepted(path):
     assert check_artifact_path(path) == path
@@ -34,7 +47,10 @@ def test_a_relative_path_within_the_run_is_accepted(path):
         ("a\0b", "a control character"),
         ("a\nb", "a control character"),
         ("a\ud800", "half a surrogate pair"),
-        ("a" * 1001, "at most 1000"),
+        ("a\x85b", "a control character"),
+        ("a" * 256, "255 in each name"),
+        ("ü" * 128, "255 in each name"),
+        ("a/" * 450 + "b", "at most 900 bytes"),
     ],
 )
 def test_any_other_path_is_refused_with_the_rule_it_breaks(path, rule):

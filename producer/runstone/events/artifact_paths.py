@@ -4,11 +4,14 @@ The rule is part of the contract because everybody who handles a path applies it
 copies, the sender before it uploads, the gateway before it writes, the read API before it opens.
 """
 
+import re
 from pathlib import PurePosixPath
 from typing import Final
 
 from runstone.events import limits
 from runstone.exceptions import InvalidInputError
+
+_DRIVE: Final = re.compile("[A-Za-z]:")
 
 MARKER: Final = ".runstone-installation"
 """A file in the store's root that holds the installation's id: proof that a folder is that store."""
@@ -25,22 +28,23 @@ def check_artifact_path(path: str) -> str:
             "an artifact path is empty; expected a relative path such as 'model/model.pkl'"
         )
     shown = ascii(path[:100])
-    if len(path) > limits.ARTIFACT_PATH_MAX:
-        raise InvalidInputError(
-            f"the artifact path {shown}… has {len(path)} characters; "
-            f"at most {limits.ARTIFACT_PATH_MAX} are possible"
-        )
-    if any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in path) or "\\" in path:
+    if any(c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in path) or "\\" in path:
         raise InvalidInputError(
             f"the artifact path {shown} contains a backslash, a control character or half a surrogate pair; "
             "expected forward slashes and printable characters"
         )
-    if path.startswith("/") or path[1:2] == ":":
+    if path.startswith("/") or _DRIVE.match(path):
         raise InvalidInputError(f"the artifact path {shown} is absolute; expected one relative to the run")
     if any(part in {"", ".", ".."} for part in path.split("/")):
         raise InvalidInputError(
             f"the artifact path {shown} has an empty part, '.' or '..'; "
             "expected one that stays within the run"
+        )
+    names = [len(part.encode()) for part in path.split("/")]
+    if sum(names) + len(names) - 1 > limits.ARTIFACT_PATH_MAX or max(names) > limits.ARTIFACT_NAME_MAX:
+        raise InvalidInputError(
+            f"the artifact path {shown}… is too long; at most {limits.ARTIFACT_PATH_MAX} bytes of UTF-8 are "
+            f"possible, and {limits.ARTIFACT_NAME_MAX} in each name"
         )
     return path
 

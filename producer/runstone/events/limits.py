@@ -28,8 +28,11 @@ RUN_NAME_MAX: Final = 500
 EXPERIMENT_NAME_MAX: Final = 500
 """Characters; the second is MLflow's."""
 
-ARTIFACT_PATH_MAX: Final = 1000
-"""Characters of an artifact's path within its run; object stores stop at 1024 bytes for a whole key."""
+ARTIFACT_PATH_MAX: Final = 900
+"""Bytes of an artifact's path within its run as UTF-8; object stores stop at 1024 for a whole key."""
+
+ARTIFACT_NAME_MAX: Final = 255
+"""Bytes of each name in it; file systems stop there."""
 
 STEP_MIN: Final = -(2**63)
 STEP_MAX: Final = 2**63 - 1
