@@ -74,7 +74,7 @@ class ReadApi:
             connection.request(method, parts.path + path, content, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers.get("Server") or "", answer.read()
-        except (OSError, http.client.HTTPException) as away:
+        except (OSError, UnicodeError, http.client.HTTPException) as away:  # a host's name that is none
             reason = getattr(away, "strerror", None) or str(away) or type(away).__name__
             raise ServerError(
                 f"no Runstone answers at {self._uri} ({reason}); start one with 'runstone up', or name one "

@@ -16,7 +16,7 @@ import orjson
 
 from runstone import notices
 from runstone.exceptions import InvalidInputError
-from runstone.inputs import checked_artifact_path
+from runstone.inputs import checked_artifact_path, shown
 from runstone.spool.session import Session
 
 _FICLONE: Final = 0x40049409
@@ -99,23 +99,25 @@ def copier(source: Path) -> Callable[[Path], None]:
 def within(artifact_path: str | None, name: str) -> str:
     """The path of *name* below *artifact_path* in a run, checked."""
     if artifact_path is not None:
-        artifact_path = checked_artifact_path(artifact_path.rstrip("/"), "artifact_path")
+        folder = artifact_path.rstrip("/") if isinstance(artifact_path, str) else artifact_path
+        artifact_path = checked_artifact_path(folder, "artifact_path")
     return checked_artifact_path(name if artifact_path is None else f"{artifact_path}/{name}", "artifact")
 
 
 def located(path: str | os.PathLike[str]) -> Path:
-    """*path* as a path that may name a file.
+    """*path* as a path where something is.
 
     Raises:
-        InvalidInputError: it is none: another type, or a text that no file can have for its name.
+        InvalidInputError: it is none: another type, a text that no file can have for its name, nothing
+            there, a folder on the way that cannot be entered, links in a circle.
     """
     try:
         found = Path(path)
-        found.stat()
-    except OSError:
-        return Path(path)
-    except (TypeError, ValueError) as wrong:
-        raise InvalidInputError(f"{path!r:.200} is no path of a file ({wrong})") from None
+        os.stat(path)  # noqa: PTH116  # Path("") is the current folder, which nobody means
+    except (OSError, TypeError, ValueError) as wrong:
+        raise InvalidInputError(
+            f"{shown(path)} is no path of a file that exists and can be read ({wrong})"
+        ) from None
     return found
 
 
@@ -136,11 +138,15 @@ def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
     """Every file below *folder* with its path relative to it; links to folders are not followed.
 
     Raises:
-        InvalidInputError: *folder* is none.
+        InvalidInputError: *folder* is none, or something in it cannot be read.
     """
     if not folder.is_dir():
         raise InvalidInputError(f"{str(folder)!r} is no folder; expected one whose files are the artifacts")
-    for parent, folders, names in os.walk(folder):
+
+    def unreadable(wrong: OSError) -> None:
+        raise InvalidInputError(f"the folder {wrong.filename!r} cannot be read ({wrong.strerror})") from None
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders.sort()
         for name in sorted(names):
             found = Path(parent, name)

@@ -19,7 +19,7 @@ from runstone.events.envelope import CATALOG
 from runstone.events.identity import DEFAULT_EXPERIMENT, experiment_id, new_run_id
 from runstone.events.types import ExperimentCreated, RunJoined, RunStarted
 from runstone.exceptions import InvalidInputError
-from runstone.inputs import checked_name, checked_run_id, checked_status, clean, text
+from runstone.inputs import checked_name, checked_run_id, checked_status, clean, seconds, text
 from runstone.run import Identity, Run, now_ms, tag_events
 from runstone.spool.session import Session
 
@@ -102,13 +102,15 @@ class Client:
             parent = self._check_nesting(nested)
             chosen = self._choose_id(run_id, configuration, nested)
             name = self._name(run_name, chosen, resumed=run_id is not None)
-            tagged = tag_events(tags or {}, strict=configuration.strict)
+            tagged = tag_events({} if tags is None else tags, strict=configuration.strict)
+            inherited = self._experiment or configuration.experiment or DEFAULT_EXPERIMENT
             experiment_name = checked_name(
-                experiment or self._experiment or configuration.experiment or DEFAULT_EXPERIMENT,
+                inherited if experiment is None else experiment,
                 "an experiment's name",
                 limits.EXPERIMENT_NAME_MAX,
             )
-            joins = run_id is None and chosen == self._shared_id(configuration) and configuration.rank > 0
+            shared = run_id is None and chosen == self._shared_id(configuration)
+            joins = shared and configuration.rank > 0
             session = self._opened()
             run = Run(
                 Identity(chosen, experiment_id(experiment_name), name),
@@ -120,6 +122,7 @@ class Client:
             self._announce(session, experiment_name)
             first = self._first_event(run, experiment_name, parent, joins=joins)
             run.begin([first, *tagged])
+            self._run_id_used |= shared
             self._open = [*(other for other in self._open if not other.ended), run]
         self._stack.set((*(other for other in self._stack.get() if not other.ended), run))
         lifetime.opened(run)
@@ -146,7 +149,6 @@ class Client:
             chosen = checked_run_id(run_id, "run_id")
         elif configuration.run_id and not self._run_id_used and not nested:
             chosen = self._shared_id(configuration)
-            self._run_id_used = True
         else:
             return new_run_id()
         if any(run.run_id == chosen and not run.ended for run in self._open):
@@ -162,7 +164,12 @@ class Client:
             return "" if resumed else clean(f"{program_name()}-{run_id[-6:]}", limits.RUN_NAME_MAX)
         if not isinstance(run_name, str):
             raise InvalidInputError(f"run_name: expected a text, found {type(run_name).__name__}")
-        return text(run_name, limits.RUN_NAME_MAX)[0]
+        name, altered = text(run_name, limits.RUN_NAME_MAX)
+        if altered and self._configuration().strict:
+            raise InvalidInputError(f"run_name would be {altered}; RUNSTONE_STRICT=1 does not allow it")
+        if altered:
+            notices.warn_once("altered run_name", f"the run's name {name[:40]!r}… was {altered}")
+        return name
 
     def _announce(self, session: Session, name: str) -> None:
         """Say once in this process that the experiment exists."""
@@ -215,8 +222,11 @@ class Client:
         """Whether, within *timeout* seconds, the broker has acknowledged all that was logged before.
 
         Files included: they are uploaded and their pointers acknowledged. False means: not yet.
+
+        Raises:
+            InvalidInputError: *timeout* is no number.
         """
-        return self._opened().wait_acknowledged(monotonic() + timeout)
+        return self._opened().wait_acknowledged(monotonic() + seconds(timeout))
 
     def log_metric(self, key: str, value: Any, step: int = 0) -> None:
         """`Run.log_metric` of the active run."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
+from runstone.inputs import shown
 from runstone.spool.layout import spool_root
 
 DEFAULT_TRACKING_URI: Final = "http://127.0.0.1:5000"
@@ -19,7 +20,8 @@ SPOOL_LIMIT: Final = 1024 * MIB
 """Bytes of log records in the spool above which new points are refused: 20 million single points."""
 
 _UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_SIZE: Final = re.compile(r"(\d+)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"([0-9]{1,18})\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
+_RANK: Final = re.compile(r"[0-9]{1,9}")
 _RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK")
 
 
@@ -71,7 +73,7 @@ def read_configuration(
         offline=_flag("RUNSTONE_OFFLINE"),
         quiet=_flag("RUNSTONE_QUIET"),
         strict=_flag("RUNSTONE_STRICT"),
-        spool=spool_root() if spool is None else Path(spool).absolute(),
+        spool=_spool(spool),
         spool_limit=_size("RUNSTONE_SPOOL_LIMIT", SPOOL_LIMIT),
     )
 
@@ -89,14 +91,26 @@ def check_tracking_uri(uri: str) -> str:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, TypeError, AttributeError):
         usable = False
-    if not usable or not uri.isprintable() or " " in uri or parts.query or parts.fragment:
+    if not usable or not uri.isprintable() or any(c in uri for c in " ?#\\"):
         raise InvalidInputError(
-            f"the tracking URI {uri!r} is no address of a server; expected something like "
+            f"the tracking URI {shown(uri)} is no address of a server; expected something like "
             f"{DEFAULT_TRACKING_URI} (RUNSTONE_TRACKING_URI or Client(tracking_uri=...))"
         )
     if len(uri.encode()) > TRACKING_URI_MAX:
         raise InvalidInputError(f"the tracking URI is longer than {TRACKING_URI_MAX} bytes")
     return uri.rstrip("/")
+
+
+def _spool(named: str | os.PathLike[str] | None) -> Path:
+    if named == "":
+        raise InvalidInputError("the spool's path is empty; expected a folder on a local disk")
+    try:
+        return spool_root() if named is None else Path(named).absolute()
+    except (OSError, TypeError, ValueError) as wrong:  # OSError: relative to a folder that is no more
+        raise InvalidInputError(
+            f"the spool {shown(os.environ.get('RUNSTONE_SPOOL') if named is None else named)} is no folder's "
+            f"path ({wrong}); expected an absolute one (RUNSTONE_SPOOL or Client(spool=...))"
+        ) from None
 
 
 def _flag(name: str) -> bool:
@@ -121,6 +135,6 @@ def _size(name: str, default: int) -> int:
 def _rank() -> int:
     for name in _RANKS:
         found = os.environ.get(name, "")
-        if found.isascii() and found.isdigit():
+        if _RANK.fullmatch(found):
             return int(found)
     return -1

@@ -63,7 +63,7 @@ def packages() -> dict[str, str]:
     for entry in sys.path:
         try:
             names = [folder.name for folder in os.scandir(entry or ".")]
-        except OSError:
+        except (OSError, TypeError, ValueError):  # a program may have put anything on its path
             continue
         for name in names:
             if name.endswith(".dist-info"):

@@ -4,6 +4,7 @@ Pure functions. A mistake raises `InvalidInputError` before anything is written;
 hold what Postgres cannot are not mistakes but data, and are altered, which the caller of `text` is told.
 """
 
+import math
 import operator
 import re
 from array import array
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from runstone.events import limits
+from runstone.events.artifact_paths import check_artifact_path
 from runstone.events.types import check_key
 from runstone.exceptions import InvalidInputError, MalformedEnvelopeError
 
@@ -18,23 +20,23 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNHOLDABLE: Final = re.compile("[\0\ud800-\udfff]")
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _RUN_ID: Final = re.compile("[0-9a-f]{32}")
+_SHOWN_MOST: Final = 80
 
 
 def checked_key(key: object, what: str) -> str:
     """*key* as a plain text. *what* it is the key of: "metric", "param", "tag"."""
-    plain = str(key) if isinstance(key, str) else key
-    try:
-        check_key(plain)
-    except MalformedEnvelopeError:
-        pass
-    else:
-        if isinstance(plain, str) and not _HALF_PAIR.search(plain):
-            return plain
-    found = repr(key)
+    if isinstance(key, str):
+        plain = _plain(key)
+        try:
+            check_key(plain)
+        except MalformedEnvelopeError:
+            pass
+        else:
+            if not _HALF_PAIR.search(plain):
+                return plain
     raise InvalidInputError(
         f"a {what}'s key must be a text of 1 to {limits.KEY_MAX} characters without control characters; "
-        f"found {found[:80]}{'…' * (len(found) > 80)}"
-        + (f" with {len(key)} characters" if isinstance(key, str) else "")
+        f"found {shown(key)}" + (f" with {len(key)} characters" if isinstance(key, str) else "")
     )
 
 
@@ -46,13 +48,15 @@ def check_series_key(key: object) -> None:
 def number(value: object, key: object) -> float:
     """Whatever ``float()`` takes, texts excepted."""
     if isinstance(value, (str, bytes, bytearray)):
-        raise InvalidInputError(f"metric {key!r}: a value must be a number, found the text {value!r:.80}")
+        raise InvalidInputError(
+            f"metric {shown(key)}: a value must be a number, found the text {shown(value)}"
+        )
     try:
         return float(value)  # type: ignore[arg-type]
     except Exception as wrong:  # a foreign type's __float__ may raise anything
         raise InvalidInputError(
-            f"metric {key!r}: a value must be a number that float() takes, found "
-            f"{type(value).__name__} {value!r:.80} ({wrong})"
+            f"metric {shown(key)}: a value must be a number that float() takes, found "
+            f"{type(value).__name__} {shown(value)} ({type(wrong).__name__}: {_said(wrong)})"
         ) from None
 
 
@@ -64,10 +68,12 @@ def step_number(step: object, key: object) -> int:
         found = operator.index(step)  # type: ignore[arg-type]
     except Exception:  # a foreign type's __index__ may raise anything
         raise InvalidInputError(
-            f"metric {key!r}: a step must be a whole number, found {type(step).__name__} {step!r:.80}"
+            f"metric {shown(key)}: a step must be a whole number, found {type(step).__name__} {shown(step)}"
         ) from None
     if not limits.STEP_MIN <= found <= limits.STEP_MAX:
-        raise InvalidInputError(f"metric {key!r}: a step must fit 64 bits (-2**63 to 2**63-1), found {found}")
+        raise InvalidInputError(
+            f"metric {shown(key)}: a step must fit 64 bits (-2**63 to 2**63-1), found {shown(found)}"
+        )
     return found
 
 
@@ -109,9 +115,10 @@ def time_numbers(times: Iterable[Any], key: object) -> "array[int]":
 def _listed(values: Iterable[Any], key: object, what: str) -> list[Any]:
     try:
         return list(values)
-    except Exception:  # a 0-d array, a number: whatever cannot be walked
+    except Exception as wrong:  # a 0-d array, a number: whatever cannot be walked, or not to its end
         raise InvalidInputError(
-            f"metric {key!r}: {what} must be a sequence, found {type(values).__name__}"
+            f"metric {key!r}: {what} must be a sequence, found {type(values).__name__} "
+            f"({type(wrong).__name__}: {_said(wrong)})"
         ) from None
 
 
@@ -131,7 +138,13 @@ def _from_buffer(values: object, typecode: str) -> "array[Any] | None":
 
 def text(value: object, longest: int) -> tuple[str, str]:
     """*value* as a text that the ledger holds, and what had to be done to it ("" where nothing had)."""
-    found = value if type(value) is str else str(value)
+    try:
+        found = value if type(value) is str else str(value)
+    except Exception as wrong:  # a foreign type's __str__ may raise anything
+        raise InvalidInputError(
+            f"expected what str() takes, found {type(value).__name__} "
+            f"({type(wrong).__name__}: {_said(wrong)})"
+        ) from None
     done = ""
     if len(found) > longest:
         done = f"truncated from {len(found)} to {longest} characters"
@@ -151,9 +164,9 @@ def checked_name(name: object, what: str, longest: int) -> str:
     """An experiment's name, which is its identity: refused rather than altered."""
     if not isinstance(name, str) or not name.strip() or len(name) > longest or _UNHOLDABLE.search(name):
         raise InvalidInputError(
-            f"{what} must be a text of 1 to {longest} characters without NUL, found {name!r:.80}"
+            f"{what} must be a text of 1 to {longest} characters without NUL, found {shown(name)}"
         )
-    return str(name)
+    return _plain(name)
 
 
 def checked_run_id(run_id: object, source: str) -> str:
@@ -161,7 +174,7 @@ def checked_run_id(run_id: object, source: str) -> str:
     found = run_id.replace("-", "").lower() if isinstance(run_id, str) else ""
     if not _RUN_ID.fullmatch(found):
         raise InvalidInputError(
-            f"{source}={run_id!r} is no run's id; expected 32 hexadecimal digits, "
+            f"{source}={shown(run_id)} is no run's id; expected 32 hexadecimal digits, "
             "as run.run_id gives them or uuidgen makes them"
         )
     return found
@@ -169,25 +182,44 @@ def checked_run_id(run_id: object, source: str) -> str:
 
 def checked_status(status: object) -> str:
     """A status that a run can end with."""
-    if status not in {"FINISHED", "FAILED", "KILLED"}:
-        raise InvalidInputError(f"a run ends as FINISHED, FAILED or KILLED, found {status!r:.80}")
-    return str(status)
+    if not isinstance(status, str) or status not in {"FINISHED", "FAILED", "KILLED"}:
+        raise InvalidInputError(f"a run ends as FINISHED, FAILED or KILLED, found {shown(status)}")
+    return _plain(status)
 
 
 def checked_artifact_path(path: object, what: str) -> str:
-    """A path within a run's artifacts: relative, with forward slashes, climbing nowhere."""
-    found = path if isinstance(path, str) else ""
-    parts = found.split("/")
-    if (
-        not found
-        or len(found) > limits.ARTIFACT_PATH_MAX
-        or "\\" in found
-        or not (found.isprintable() or not any(c < " " or "\x7f" <= c <= "\x9f" for c in found))
-        or _HALF_PAIR.search(found)
-        or any(part in {"", ".", ".."} for part in parts)
-    ):
-        raise InvalidInputError(
-            f"{what}={path!r:.200} must be a relative path within the run: names joined by '/', no '..', "
-            f"no backslash, no control character, at most {limits.ARTIFACT_PATH_MAX} characters"
-        )
-    return found
+    """A path within a run's artifacts, by the contract's rule."""
+    if not isinstance(path, str):
+        raise InvalidInputError(f"{what}: expected a text, found {type(path).__name__}")
+    try:
+        return check_artifact_path(_plain(path))
+    except InvalidInputError as wrong:
+        raise InvalidInputError(f"{what}: {wrong}") from None
+
+
+def seconds(timeout: object) -> float:
+    """How long to wait; infinity is possible."""
+    if not isinstance(timeout, (int, float)) or math.isnan(timeout):
+        raise InvalidInputError(f"timeout: expected a number of seconds, found {shown(timeout)}")
+    return timeout
+
+
+def shown(value: object) -> str:
+    """*value* as an error message can show it, whatever its own ``__repr__`` does."""
+    try:
+        found = repr(value)
+    except Exception:  # of a foreign type, or an integer of thousands of digits
+        return f"one of type {type(value).__name__}"
+    return found if len(found) <= _SHOWN_MOST else f"{found[:_SHOWN_MOST]}…"
+
+
+def _said(wrong: Exception) -> str:
+    try:
+        return str(wrong)[:_SHOWN_MOST]
+    except Exception:  # of a foreign type
+        return "…"
+
+
+def _plain(text: str) -> str:
+    """The characters of a text, also where its type is derived from ``str`` and shows itself otherwise."""
+    return str.__str__(text)

@@ -25,6 +25,7 @@ from runstone.inputs import (
     checked_status,
     number,
     numbers,
+    seconds,
     step_number,
     step_numbers,
     text,
@@ -103,17 +104,21 @@ class Run:
         """
         if type(value) is not float:
             value = number(value, key)
+        if type(key) is not str:
+            key = checked_key(key, "metric")
+        if type(step) is not int:
+            step = step_number(step, key)
         try:
             self._point(self._stream, key, value, step)
-        except (TypeError, struct.error):
-            self._point(self._stream, checked_key(key, "metric"), value, step_number(step, key))
+        except struct.error:
+            self._point(self._stream, key, value, step_number(step, key))  # says what is wrong with it
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int = 0) -> None:
         """Record a point of each metric; where one is bad, none is recorded. Raises as `log_metric`."""
         checked = [
             (checked_key(key, "metric"), number(value, key)) for key, value in _pairs(metrics, "metrics")
         ]
-        at = step_number(step, "step")
+        at = step_number(step, next(iter(checked), ("",))[0])
         for key, value in checked:
             self._point(self._stream, key, value, at)
 
@@ -158,7 +163,7 @@ class Run:
             InvalidInputError: the key is none (or, with RUNSTONE_STRICT=1, the text would be altered).
             RunEndedError: the run has ended.
         """
-        self.log_params({key: value})
+        self.log_params({checked_key(key, "param"): value})
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record settings; where one key is bad, none is recorded. Raises as `log_param`."""
@@ -167,7 +172,7 @@ class Run:
 
     def set_tag(self, key: str, value: Any) -> None:
         """Set a tag; anything becomes its text. The last value of a key wins. Raises as `log_param`."""
-        self.set_tags({key: value})
+        self.set_tags({checked_key(key, "tag"): value})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; where one key is bad, none is set. Raises as `log_param`."""
@@ -223,8 +228,10 @@ class Run:
         """
         try:
             content = json.dumps(dictionary, indent=2, ensure_ascii=False, default=str) + "\n"
-        except (TypeError, ValueError, RecursionError) as wrong:
-            raise InvalidInputError(f"log_dict: this cannot be written as JSON ({wrong})") from None
+        except Exception as wrong:  # a foreign type's __str__ may raise anything
+            raise InvalidInputError(
+                f"log_dict: this cannot be written as JSON ({lifetime.describe(wrong, type(wrong))})"
+            ) from None
         self.log_text(content, artifact_file)
 
     def log_model(self, model: object, name: str = "model") -> None:
@@ -268,10 +275,14 @@ class Run:
         lifetime.closed(self)
 
     def wait_until_queryable(self, timeout: float = 30.0) -> bool:
-        """Whether, within *timeout* seconds, all that was logged here so far can be read through the API."""
+        """Whether, within *timeout* seconds, all that was logged here so far can be read through the API.
+
+        Raises:
+            InvalidInputError: *timeout* is no number.
+        """
         from runstone.queryable import wait_until_queryable  # noqa: PLC0415  # importing runstone must stay cheap
 
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + seconds(timeout)
         uploads = list(self._uploads)
         appended = self._stream.next_seq
         if not self._session.wait_acknowledged(deadline):
@@ -320,7 +331,10 @@ def text_events(
     events: list[Event] = []
     for name, value in _pairs(found, f"{what}s"):
         key = checked_key(name, what)
-        said, altered = text(value, longest)
+        try:
+            said, altered = text(value, longest)
+        except InvalidInputError as wrong:
+            raise InvalidInputError(f"{what} {key!r}: {wrong}") from None
         events.append(event(key, said, at))
         if altered and strict:
             raise InvalidInputError(f"{what} {key!r} would be {altered}; RUNSTONE_STRICT=1 does not allow it")
@@ -335,8 +349,8 @@ def text_events(
 
 def _pairs(found: Mapping[str, Any], what: str) -> list[tuple[str, Any]]:
     try:
-        return list(found.items())
-    except AttributeError:
+        return list(dict(found.items()).items())
+    except Exception:  # whatever else has, or has not, something called items
         raise InvalidInputError(f"{what}: expected a dict, found {type(found).__name__}") from None
 
 

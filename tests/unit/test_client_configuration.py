@@ -47,7 +47,7 @@ def test_arguments_come_before_variables(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("uri", ["", "localhost:5000", "ftp://h", "http://", "http://h:x", "http://h:99999",
-                                 "http://h/?q=1", "http://h h", "file:///tmp", "http://" + "h" * 2000, 5])  # fmt: skip
+                                 "http://h/?q=1", "http://h h", "http://h?", "http://h#", "http://h\\x", "file:///tmp", "http://" + "h" * 2000, 5])  # fmt: skip
 def test_a_tracking_uri_that_is_no_url_raises_at_once(uri):
     with pytest.raises(InvalidInputError, match="the tracking URI"):
         check_tracking_uri(uri)
@@ -68,6 +68,26 @@ def test_a_variable_that_makes_no_sense_is_named(monkeypatch, name, value):
     monkeypatch.setenv(f"RUNSTONE_{name}", value)
     with pytest.raises(InvalidInputError, match=f"RUNSTONE_{name}"):
         read_configuration()
+
+
+@pytest.mark.parametrize("spool", [7, "", b"spool"])
+def test_a_spool_that_is_no_path_is_refused(spool):
+    with pytest.raises(InvalidInputError, match="spool"):
+        read_configuration(spool=spool)
+
+
+def test_a_relative_spool_is_refused_where_the_current_folder_is_gone(monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("RUNSTONE_SPOOL", "spool")
+    with pytest.raises(InvalidInputError, match="RUNSTONE_SPOOL"):
+        read_configuration()
+
+
+def test_a_rank_that_is_none_is_no_rank(monkeypatch):
+    monkeypatch.setenv("RANK", "9" * 30)
+    assert read_configuration().rank == -1
 
 
 def test_the_rank_is_that_of_the_job_rather_than_that_of_the_machine(monkeypatch):

@@ -3,6 +3,7 @@
 import math
 from array import array
 from decimal import Decimal
+from enum import Enum
 from fractions import Fraction
 
 import numpy as np
@@ -125,10 +126,10 @@ def test_series_times_outside_of_the_calendar_are_refused(times):
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "/x", "a/../b", "a//b", ".", "a/", "", "a\\b", "a\0b", "x" * 1001, 5]
+    "path", ["../x", "/x", "a/../b", "a//b", ".", "a/", "", "a\\b", "a\0b", "x" * 1001, "C:/x", 5]
 )
 def test_an_artifact_path_that_leaves_the_run_is_refused(path):
-    with pytest.raises(InvalidInputError, match="relative path within the run"):
+    with pytest.raises(InvalidInputError, match=r"^artifact_path: .*(expected|at most)"):
         inputs.checked_artifact_path(path, "artifact_path")
 
 
@@ -144,3 +145,59 @@ def test_a_run_id_is_32_hexadecimal_digits_with_or_without_a_uuids_dashes():
     for bad in ("", "exp-42", plain + "0", None):
         with pytest.raises(InvalidInputError, match="no run's id"):
             inputs.checked_run_id(bad, "run_id")
+
+
+class Hostile:
+    """An object that fails wherever it is asked anything."""
+
+    def __float__(self):
+        raise KeyError("float")
+
+    def __index__(self):
+        raise KeyError("index")
+
+    def __str__(self):
+        raise KeyError("str")
+
+    def __repr__(self):
+        raise KeyError("repr")
+
+
+@pytest.mark.parametrize("value", [Hostile(), 10**5000], ids=lambda v: type(v).__name__)
+def test_what_cannot_even_be_shown_is_refused_all_the_same(value):
+    for refuse in (
+        lambda: inputs.number(value, "loss"),
+        lambda: inputs.numbers([value], "loss"),
+        lambda: inputs.step_number(value, value),
+        lambda: inputs.checked_key(value, "metric"),
+        lambda: inputs.text(value, 100),
+        lambda: inputs.checked_name(value, "an experiment's name", 500),
+        lambda: inputs.checked_run_id(value, "run_id"),
+        lambda: inputs.checked_status(value),
+        lambda: inputs.checked_artifact_path(value, "artifact_path"),
+    ):
+        with pytest.raises(InvalidInputError):
+            refuse()
+
+
+def test_values_that_fail_half_way_are_refused_with_the_reason():
+    def loader():
+        yield 1.0
+        raise OSError("the disk is gone")
+
+    with pytest.raises(InvalidInputError, match="the disk is gone"):
+        inputs.numbers(loader(), "loss")
+
+
+def test_a_text_of_a_derived_type_is_its_characters():
+    class Key(str, Enum):  # noqa: UP042  # one that shows itself as Key.LOSS
+        LOSS = "loss"
+
+    assert inputs.checked_key(Key.LOSS, "metric") == "loss"
+    assert type(inputs.checked_key(Key.LOSS, "metric")) is str
+
+
+@pytest.mark.parametrize("timeout", ["1", None, math.nan, 1j])
+def test_a_timeout_that_is_no_number_is_refused(timeout):
+    with pytest.raises(InvalidInputError, match="number of seconds"):
+        inputs.seconds(timeout)

@@ -453,3 +453,65 @@ def test_an_experiment_needs_a_name(client):
     for bad in ("", "  ", "x" * 501, None, "a\0b"):
         with pytest.raises(InvalidInputError, match="an experiment's name"):
             client.set_experiment(bad)
+
+
+def test_a_start_that_is_refused_leaves_the_shared_id_to_the_next_one(client, monkeypatch):
+    shared = "0123456789abcdef" * 2
+    monkeypatch.setenv("RUNSTONE_RUN_ID", shared)
+    with pytest.raises(InvalidInputError):
+        client.start_run(tags={"": 1})
+    assert client.start_run().run_id == shared
+
+
+def test_keys_that_are_no_texts_are_refused_wherever_a_key_stands(client, records):
+    run = client.start_run()
+    for call in (run.log_metric, run.log_param, run.set_tag, lambda key, _: run.delete_tag(key)):
+        for key in ([], {}, None, b"a", 7):
+            with pytest.raises(InvalidInputError, match="key must be a text"):
+                call(key, 1.0)
+    for call in (run.log_params, run.log_metrics, run.set_tags):
+        for bad in (dict, None, [1], "ab", np.zeros(2)):
+            with pytest.raises(InvalidInputError, match="expected a dict"):
+                call(bad)
+    assert not [found for found in records() if found.kind == POINT]
+
+
+def test_a_step_whose_type_fails_is_refused_and_nothing_is_recorded(client, records):
+    class Step:
+        def __index__(self):
+            raise KeyError("step")
+
+    run = client.start_run()
+    with pytest.raises(InvalidInputError, match="whole number"):
+        run.log_metric("loss", 1.0, Step())
+    assert not [found for found in records() if found.kind == POINT]
+
+
+def test_an_experiment_without_a_name_is_refused_rather_than_taken_for_the_default(client):
+    with pytest.raises(InvalidInputError, match="experiment's name"):
+        client.start_run(experiment="")
+    assert client.active_run() is None
+
+
+@pytest.mark.parametrize(
+    "path", ["", "a" * 300, "a/" * 3000, "a\0", 7, None, b"a"], ids=lambda p: repr(p)[:9]
+)
+def test_a_path_that_no_file_can_have_is_refused(client, path):
+    run = client.start_run()
+    for call in (run.log_artifact, run.log_artifacts):
+        with pytest.raises(InvalidInputError):
+            call(path)
+
+
+@pytest.mark.parametrize("place", [7, Path("x"), "", "../x", "a" * 256, "C:/x"], ids=repr)
+def test_a_place_in_the_run_that_the_store_cannot_have_is_refused(client, tmp_path, place):
+    (tmp_path / "f.txt").write_text("x")
+    run = client.start_run()
+    with pytest.raises(InvalidInputError, match="artifact_path"):
+        run.log_artifact(tmp_path / "f.txt", place)
+    assert not list((tmp_path / "spool").glob("*/sessions/*/uploads/*"))
+
+
+def test_a_long_name_of_a_run_is_cut_with_a_warning(client, capsys):
+    assert len(client.start_run("x" * 600).name) == 500
+    assert "truncated from 600 to 500" in capsys.readouterr().err
