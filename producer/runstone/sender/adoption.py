@@ -84,7 +84,7 @@ class Session:
         self.progress = Progress.from_json(read_json(folder.path / "progress.json"))
         self._installation = folder.path / "installation"
         self.installation = _text(self._installation)
-        self.acknowledged = _read_ack(folder.ack)
+        self.acknowledged = self._saved = _read_ack(folder.ack)
         self.tail = Tail(folder, self.acknowledged, self.progress.note)
         self._lock = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC)
         self._freed: deque[tuple[float, int]] = deque(
@@ -115,7 +115,10 @@ class Session:
         return not self.alive and self.tail.finished and not self.outstanding
 
     def attach(self, link: Link) -> bool:
-        """Make *link* the one to submit to, none outstanding; False: it is not the session's installation."""
+        """Make *link* the one to submit to, none outstanding; False: not now.
+
+        It is not the session's installation, or the disk does not take down which that is.
+        """
         if self.link is not None:
             # The old link's futures are void, so begin again behind the last acknowledgement.
             self.link = None
@@ -123,7 +126,11 @@ class Session:
             self.tail = Tail(self.folder, self.acknowledged, self.progress.note)
         installation = link.connect.installation_id
         if not self.installation:
-            self._installation.write_text(installation)
+            try:
+                self._installation.write_text(installation)
+            except OSError as wrong:
+                log.warning("session %s waits: %s", self.id, wrong)
+                return False
             self.installation = installation
         if self.installation != installation:
             return False
@@ -131,20 +138,22 @@ class Session:
         return True
 
     def advance(self) -> None:
-        """Move the acknowledged position over what is complete from the front."""
-        moved = False
-        before = self.acknowledged
+        """Move the acknowledged position over what is complete from the front, and `save` it."""
         while self.outstanding and not self.outstanding[0].pending:
             self.acknowledged = self.outstanding.popleft().end
-            moved = True
-        if not moved:
+        self.save()
+
+    def save(self) -> None:
+        """Write the acknowledged position down, unless it was. Raises OSError where the disk refuses."""
+        if self._saved == self.acknowledged:
             return
-        if self.progress.changed or before.segment != self.acknowledged.segment:
+        if self.progress.changed or self._saved.segment != self.acknowledged.segment:
             replace_json(self.folder.path / "progress.json", self.progress.to_json())
             self.progress.changed = False
         _write_ack(self.folder.ack, self.acknowledged)
-        for number in range(before.segment, self.acknowledged.segment):
+        for number in range(self._saved.segment, self.acknowledged.segment):
             self._freed.append((time.monotonic() + GRACE, number))
+        self._saved = self.acknowledged
 
     def remove_acknowledged(self) -> None:
         """Remove segments that were acknowledged long enough ago, or that are too many."""
@@ -189,14 +198,17 @@ class Adoption:
         """A session was removed."""
         self._known.discard(session)
 
-    def found(self) -> Iterator[Session]:
-        """Sessions that were not there before. Costs one system call where nothing changed."""
+    def found(self, *, surely: bool = False) -> Iterator[Session]:
+        """Sessions that were not there before. Costs one system call where nothing changed.
+
+        *surely*: look into every folder now, also those that were no sessions a moment ago.
+        """
         modified = self._folder.sessions.stat().st_mtime_ns
         # A clock tick may hold two changes, so a folder that changed just now is read again; and what is
         # still missing in a session's folder does not change the folder of them all.
         recent = time.time_ns() - modified < 1_000_000_000
         again = self._incomplete and time.monotonic() - self._listed > LIST_AGAIN
-        if modified == self._seen_ns and not recent and not again:
+        if modified == self._seen_ns and not (recent or again or surely):
             return
         self._seen_ns = modified
         self._listed = time.monotonic()

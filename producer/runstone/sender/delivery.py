@@ -165,7 +165,7 @@ class Delivery:
         try:
             session.advance()
         except OSError as wrong:
-            # The next acknowledgement tries again; a sender that starts meanwhile sends a little twice.
+            # It is tried again twice a second; a sender that starts meanwhile sends a little twice.
             log.warning("session %s: the acknowledged position cannot be written: %s", session.id, wrong)
         self.outstanding -= before - sum(o.size for o in session.outstanding)
         self._waking.stir()

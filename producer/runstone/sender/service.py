@@ -91,8 +91,8 @@ class Service:
         self._stopped = True
         self._waking.stir()
 
-    def _adopt(self) -> None:
-        for session in self._adoption.found():
+    def _adopt(self, *, surely: bool = False) -> None:
+        for session in self._adoption.found(surely=surely):
             session.look()
             self._delivery.sessions[session.id] = session
             self._syncing[session.id] = Syncing(session.folder, session.acknowledged.segment)
@@ -141,6 +141,7 @@ class Service:
             if not session.alive:
                 self._waking.stir()
         session.remove_acknowledged()
+        session.save()
         if session.drained and not session.ended and not session.ending and session.link:
             session.ending = True
             task = asyncio.create_task(end_session(session), name=f"end of {session.id}")
@@ -186,7 +187,7 @@ class Service:
     def _leave(self) -> bool:
         """Say so, look once more, and leave; False where something came in between."""
         self._lease.say("leaving")
-        self._adopt()
+        self._adopt(surely=True)
         for session in self._delivery.sessions.values():
             self._uploads.look(session)
         if self._idle():
