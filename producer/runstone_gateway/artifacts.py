@@ -12,7 +12,7 @@ import os
 import re
 import uuid
 from io import BufferedWriter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import orjson
@@ -23,6 +23,8 @@ from runstone.events.limits import EXPERIMENT_ID_MAX
 from runstone.exceptions import InvalidInputError
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.problems import problem
+
+_PARAMETERS: Final = ("experiment_id", "run_id", "path")
 
 BLOCK: Final = 1024 * 1024
 """Bytes held in memory at once per upload."""
@@ -37,10 +39,11 @@ class Artifacts:
     async def put(self, request: web.Request) -> web.Response:
         """Store the body; 201 with uri, size and sha256, 400 for bad names, 422 for other content."""
         try:
-            place = self._root / _place(request)
-        except InvalidInputError as wrong:
-            return problem(400, "Not an artifact's address", str(wrong))
-        expected = request.headers.get("X-Content-SHA256", "").lower()
+            address = _address(request)
+            expected = _expected(request)
+        except _UnusableError as wrong:
+            return problem(400, "Not an artifact's address", str(wrong), **wrong.members)
+        place = self._root / address
         temporary = place.parent / f".{uuid.uuid4().hex}.part"
         try:
             size, found = await self._write(request, temporary)
@@ -51,9 +54,11 @@ class Artifacts:
                     f"X-Content-SHA256 says {expected}, the body has {found}; send it again",
                 )
             await asyncio.to_thread(_publish, temporary, place)
-        except (NotADirectoryError, IsADirectoryError, FileExistsError) as wrong:
+        except (NotADirectoryError, IsADirectoryError, FileExistsError):
             return problem(
-                409, "A file and a folder of the same name", f"{wrong.filename}: choose another artifact path"
+                409,
+                "A file and a folder of the same name",
+                f"{request.query['path']} is a file and a folder in this run; choose another artifact path",
             )
         except OSError as wrong:
             return problem(
@@ -76,14 +81,39 @@ class Artifacts:
         return size, digest.hexdigest()
 
 
-def _place(request: web.Request) -> Path:
-    query = request.query
-    experiment_id, run_id = query.get("experiment_id", ""), query.get("run_id", "")
+class _UnusableError(Exception):
+    """A part of the request that names no place or no content."""
+
+    def __init__(self, field: str, found: str, accepted: str, sentence: str = "") -> None:
+        found = ascii(found[:100])
+        super().__init__(sentence or f"{field} is {found}; expected {accepted}")
+        self.members = {"field": field, "found": found, "accepted": accepted}
+
+
+def _address(request: web.Request) -> PurePosixPath:
+    """Where the file belongs below the store's root."""
+    for name in request.query:
+        if name not in _PARAMETERS:
+            raise _UnusableError("query", name, f"only {', '.join(_PARAMETERS)}")
+        if len(request.query.getall(name)) > 1:
+            raise _UnusableError(name, "it twice", "it once")
+    experiment_id, run_id, path = (request.query.get(name, "") for name in _PARAMETERS)
     if not re.fullmatch(r"[0-9]{1,16}", experiment_id) or int(experiment_id) > EXPERIMENT_ID_MAX:
-        raise InvalidInputError(f"experiment_id is {experiment_id[:40]!r}; expected a number below 2**53")
+        raise _UnusableError("experiment_id", experiment_id, "a number below 2**53")
     if not re.fullmatch(r"[0-9a-f]{32}", run_id):
-        raise InvalidInputError(f"run_id is {run_id[:40]!r}; expected 32 hexadecimal digits")
-    return Path(location(int(experiment_id), run_id, check_artifact_path(query.get("path", ""))))
+        raise _UnusableError("run_id", run_id, "32 hexadecimal digits")
+    try:
+        return location(int(experiment_id), run_id, check_artifact_path(path))
+    except InvalidInputError as wrong:
+        raise _UnusableError("path", path, "a path that stays within the run", str(wrong)) from None
+
+
+def _expected(request: web.Request) -> str:
+    """The hash that the body must have; empty where the sender names none."""
+    found = request.headers.get("X-Content-SHA256", "").lower()
+    if found and not re.fullmatch(r"[0-9a-f]{64}", found):
+        raise _UnusableError("X-Content-SHA256", found, "64 hexadecimal digits")
+    return found
 
 
 def _create(temporary: Path) -> BufferedWriter:

@@ -10,9 +10,19 @@ from runstone_gateway.app import application
 from runstone_gateway.configuration import Configuration
 
 
+def runner_of(configuration: Configuration) -> web.AppRunner:
+    """The gateway, ready to be set up and to listen."""
+    return web.AppRunner(
+        application(configuration),
+        access_log=None,
+        shutdown_timeout=3,
+        auto_decompress=False,  # bodies are stored, or passed on with their headers, as they came
+    )
+
+
 async def serve(configuration: Configuration, host: str, port: int) -> int:
     """Serve on *host*:*port* and return the exit code. Raises `ServerError` when the port is taken."""
-    runner = web.AppRunner(application(configuration), access_log=None, shutdown_timeout=3)
+    runner = runner_of(configuration)
     await runner.setup()
     try:
         try:

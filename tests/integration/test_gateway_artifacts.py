@@ -1,14 +1,18 @@
 """The gateway takes files in: whole, checked and within the store, or not at all."""
 
+import gzip
 import hashlib
 import io
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from runstone_gateway.app import application
 from runstone_gateway.configuration import Configuration
+from runstone_gateway.serving import runner_of
 
 RUN = "0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
 NOWHERE = "127.0.0.1:9"
@@ -66,14 +70,46 @@ async def test_content_that_differs_from_its_hash_is_refused_and_nothing_stays(g
         ({"experiment_id": "-1"}, "experiment_id"),
         ({"experiment_id": "9" * 5000}, "experiment_id"),
         ({"experiment_id": "٣"}, "experiment_id"),
+        ({"path": "a" * 256}, "255 in each name"),
+        ({"overwrite": "1"}, "experiment_id, run_id, path"),
+        ({"path": ["a", "b"]}, "once"),
     ],
 )
 async def test_an_address_outside_of_a_run_is_refused(gateway, tmp_path, query, named):
     answer = await put(gateway, b"x", **query)
     assert answer.status == 400
     assert answer.content_type == "application/problem+json"
-    assert named in (await answer.json())["detail"]
+    found = await answer.json()
+    assert named in found["detail"]
+    assert found["field"]
+    assert found["found"]
+    assert found["accepted"]
     assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("said", ["x", "0" * 63, "é" * 64])
+async def test_a_hash_that_is_none_is_refused_before_the_body_is_read(gateway, tmp_path, said):
+    answer = await put(gateway, b"x", {"X-Content-SHA256": said})
+    assert answer.status == 400
+    assert (await answer.json())["field"] == "X-Content-SHA256"
+    assert files_in(tmp_path) == {}
+
+
+async def test_a_body_is_stored_as_it_comes_also_where_it_says_to_be_compressed(tmp_path):
+    runner = runner_of(Configuration(NOWHERE, NOWHERE, f"http://{NOWHERE}", "", tmp_path))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/artifacts"
+        query = {"experiment_id": "7", "run_id": RUN, "path": "a"}
+        async with aiohttp.ClientSession() as client:
+            for body in (gzip.compress(b"text"), b"not gzip at all"):
+                headers = {"Content-Encoding": "gzip", "X-Content-SHA256": hashlib.sha256(body).hexdigest()}
+                answer = await client.put(url, params=query, data=io.BytesIO(body), headers=headers)
+                assert answer.status == 201
+                assert (tmp_path / "7" / RUN / "artifacts" / "a").read_bytes() == body
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_path_below_a_file_is_a_conflict_that_names_the_remedy(gateway):
