@@ -1,6 +1,7 @@
 """Following a session over its segments, from the beginning or from any acknowledged position."""
 
 import os
+import resource
 
 import pytest
 
@@ -96,3 +97,20 @@ def test_a_segment_whose_first_page_is_damaged_is_passed_over(session):
     session.point(RUN, "loss", 0, 1.0)
     slabs, _tail = follow(session, final=True)
     assert seqs_of(slabs) == ["damage", 1]
+
+
+def test_a_segment_that_cannot_be_opened_now_is_not_taken_for_lost(session):
+    session.event(RUN, Param("in the first segment", "x", 1))
+    session.roll()
+    session.event(RUN, Param("in the second", "x", 1))
+    tail = Tail(session.folder, BEGINNING, lambda _items: None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            tail.read(final=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (tail.position, tail.finished) == (BEGINNING, False)
+    assert [seq for seqs, _end in follow(session, final=True)[0] for seq in seqs] == [0, 1, 2]
+    assert [item.first_seq for item in tail.read(final=True).items] == [0, 1]

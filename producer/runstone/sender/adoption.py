@@ -66,7 +66,7 @@ class Session:
         alive: its lock was held when it was looked at last.
         link: to which its unacknowledged slabs were submitted; None where nothing was yet.
         installation: to which it has sent something; it stays with that one.
-        broken: reading it failed in a way nobody foresaw; the next sender tries again.
+        broken: reading it failed; it is tried again in a moment.
         outstanding: slabs in order. ended: its end has been published. uploading: artifacts wait.
     """
 

@@ -77,9 +77,12 @@ class Delivery:
                 continue
             try:
                 slab = session.tail.read(final=not session.alive)
-            except Exception:
+            except Exception as wrong:
                 # Whatever is wrong with one session, the others go on.
-                log.exception("session %s cannot be read any further", session.id)
+                log.warning(
+                    "session %s cannot be read now: %r", session.id, wrong,
+                    exc_info=not isinstance(wrong, OSError),
+                )  # fmt: skip
                 session.broken = True
                 continue
             if slab is None:

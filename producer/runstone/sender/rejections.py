@@ -1,7 +1,9 @@
 """What the broker refuses for good is put aside in ``rejected/``, readable, so that the rest can go on."""
 
+import contextlib
 import logging
 import time
+from pathlib import Path
 
 import orjson
 
@@ -21,10 +23,15 @@ def reject_envelope(folder: MachineFolder, packed: Packed, reason: str) -> Range
     return RangeDeclared(packed.session, packed.first_seq, packed.n, "rejected", now, reason)
 
 
-def reject_upload(folder: MachineFolder, session: str, upload: str, order: object, reason: str) -> None:
-    """Put the order of an upload aside that can never succeed."""
+def reject_upload(
+    folder: MachineFolder, session: str, upload: str, order: object, data: Path, reason: str
+) -> None:
+    """Put an upload aside that can never succeed: its order, and its content where that is still there."""
     now = time.time_ns() // 1_000_000
-    _put_aside(folder, f"{session}-upload-{upload}.json", {"reason": reason, "time_ms": now, "order": order})
+    name = f"{session}-upload-{upload}"
+    _put_aside(folder, f"{name}.json", {"reason": reason, "time_ms": now, "order": order})
+    with contextlib.suppress(OSError):
+        data.rename(folder.rejected / f"{name}.data")
 
 
 def _put_aside(folder: MachineFolder, name: str, content: dict[str, object]) -> None:

@@ -136,6 +136,7 @@ class Service:
                 await loop.run_in_executor(self._executor, _sync_all, grown)
 
     def _attend(self, session: Session) -> None:
+        session.broken = False
         if session.alive:
             session.look()
             if not session.alive:

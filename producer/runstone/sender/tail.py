@@ -67,7 +67,10 @@ class Tail:
     def has_more(self) -> bool:
         """Whether reading is worth while: costs a system call, may be wrong for a moment in either way."""
         if self._reader:
-            return self._reader.has_more()
+            try:
+                return self._reader.has_more()
+            except OSError:
+                return True  # reading says what is wrong
         return not self.finished and self._folder.segment(self.position.segment).exists()
 
     def read(self, *, final: bool = False) -> Slab | None:
@@ -75,6 +78,9 @@ class Tail:
 
         Args:
             final: the process is gone: what is unreadable is damage, and the end is the end.
+
+        Raises:
+            OSError: a segment that is there cannot be read now; nothing was skipped.
         """
         while True:
             reader = self._reader or self._open(final)
@@ -102,7 +108,7 @@ class Tail:
             try:
                 reader = SegmentReader(self._folder.segment(number))
                 break
-            except (OSError, ValueError) as wrong:
+            except (FileNotFoundError, ValueError) as wrong:
                 later = [n for n in self._folder.segment_numbers() if n > number]
                 if not later:
                     self.finished = final

@@ -78,7 +78,8 @@ class Uploads:
                         await self._upload(session, path, parse_order(found))
                     delay = RETRY_LEAST
                 except (UploadRefused, RecordRefused) as never:
-                    reject_upload(self._folder, session.id, path.stem, found, str(never))
+                    data = session.folder.upload_data(path.stem)
+                    reject_upload(self._folder, session.id, path.stem, found, data, str(never))
                     _remove(session, path.stem)
                 except PublisherClosed:
                     return
@@ -114,10 +115,7 @@ class Uploads:
 
 def _waiting(session: Session) -> list[tuple[Path, dict[str, object] | None]]:
     """The orders, in the order they were given."""
-    found = [(path, read_json(path)) for path in session.folder.uploads.glob("*.json")]
-    return sorted(
-        found, key=lambda order: (str((order[1] or {}).get("time_ms", "")).zfill(20), order[0].name)
-    )
+    return [(path, read_json(path)) for path in sorted(session.folder.uploads.glob("*.json"))]
 
 
 def _remove(session: Session, upload: str) -> None:
