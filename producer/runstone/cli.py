@@ -44,7 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
         command.set_defaults(command_module=module, command_point=found[name])
     args = parser.parse_args(arguments)
     try:
-        return int(args.command_module.run(args))
+        code = int(args.command_module.run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+        return 1
+    except OSError as wrong:
+        _forget_output()
+        print(f"runstone: {wrong}", file=sys.stderr)
+        return 1
     except InvalidInputError as wrong:
         print(f"runstone: {wrong}", file=sys.stderr)
         return 2
@@ -53,11 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as missing:
         return _missing(args.command_point, missing)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _forget_output() -> None:
+    """Let what could not be written be lost, so that the interpreter does not try it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _missing(point: EntryPoint, missing: ModuleNotFoundError) -> int:

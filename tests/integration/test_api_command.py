@@ -153,3 +153,29 @@ async def test_a_server_that_is_away_or_another_is_one_line() -> None:
         server.server_close()
     assert (code, out, len(err.splitlines())) == (1, "", 1)
     assert "not a Runstone server" in err
+
+
+@pytest.mark.parametrize("address", ["http://a..b", "http://127.0.0.1:1/ü"])
+async def test_an_address_that_nobody_can_have_is_one_line(address: str) -> None:
+    code, out, err = await runstone(address, "runs", "list")
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert address in err
+
+
+@pytest.mark.parametrize("arguments", [("show", "\udcff"), ("show", ""), ("list", "--filter", "\udcff")])
+async def test_an_argument_that_is_no_text_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+    code, out, err = await runstone("http://127.0.0.1:1", "runs", *arguments)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+
+
+async def test_an_output_that_takes_nothing_is_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = await asyncio.create_subprocess_exec(
+            *RUNSTONE, "migrate", "--print-sql", stdout=full, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(30):
+            _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err.decode().startswith("runstone: ")
+    assert len(err.splitlines()) == 1

@@ -17,25 +17,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_argument("--json", action="store_true", help="print the read API's JSON instead of a table")
 
     listed = verbs.add_parser("list", parents=[shared], help="runs, newest first", description="List runs.")
-    listed.add_argument("--experiment", action="append", metavar="NAME", help="only of this one; repeatable")
-    listed.add_argument("--filter", default="", metavar="TEXT", help='such as "metrics.accuracy > 0.9"')
-    listed.add_argument("--order-by", action="append", metavar="TERM", help='such as "metrics.accuracy DESC"')
+    listed.add_argument(
+        "--experiment", action="append", type=_text, metavar="NAME", help="only of this one; repeatable"
+    )
+    listed.add_argument(
+        "--filter", default="", type=_text, metavar="TEXT", help='such as "metrics.accuracy > 0.9"'
+    )
+    listed.add_argument(
+        "--order-by", action="append", type=_text, metavar="TERM", help='such as "metrics.accuracy DESC"'
+    )
     listed.add_argument("--limit", type=_positive, default=20, help="how many runs (default: %(default)s)")
     listed.add_argument("--view", choices=("active", "deleted", "all"), default="active")
 
     shown = verbs.add_parser("show", parents=[shared], help="one run", description="Show one run.")
-    shown.add_argument("run", help="its id, or a beginning that no other run's has")
+    shown.add_argument("run", type=_id, help="its id, or a beginning that no other run's has")
 
     compared = verbs.add_parser(
         "compare", parents=[shared], help="runs side by side", description="Show runs side by side."
     )
-    compared.add_argument("runs", nargs="+", metavar="run", help="ids, or beginnings that no other run's has")
+    compared.add_argument(
+        "runs", nargs="+", type=_id, metavar="run", help="ids, or beginnings that no other run's has"
+    )
 
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
     return int(text)
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!a} is no UTF-8") from None
+    return text
+
+
+def _id(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a run's id is empty")
+    return _text(text)
 
 
 def run(args: argparse.Namespace) -> int:
