@@ -51,6 +51,7 @@ class OpenRun(Forkable, Protocol):
 slow_facts: Final = SlowFacts()
 _sessions: Final[dict[tuple[Path, str, bool], Session]] = {}
 _open_runs: Final[list[OpenRun]] = []
+_inherited: Final[list[OpenRun]] = []
 _clients: Final["weakref.WeakSet[Forkable]"] = weakref.WeakSet()
 _lock = threading.Lock()
 _hooked_pid = 0
@@ -87,8 +88,9 @@ def opened(run: OpenRun) -> None:
 
 def closed(run: OpenRun) -> None:
     """It has ended."""
-    if run in _open_runs:
-        _open_runs.remove(run)
+    for runs in (_open_runs, _inherited):
+        if run in runs:
+            runs.remove(run)
 
 
 def describe(error: BaseException | None, cls: type[BaseException]) -> str:
@@ -178,9 +180,10 @@ def _after_fork_in_child() -> None:
     slow_facts.forget()
     for session in _sessions.values():
         session.forget()
-    for each in (*_open_runs, *_clients):
-        each.forked()
+    _inherited.extend(_open_runs)
     _open_runs.clear()
+    for each in (*_inherited, *_clients):
+        each.forked()
     if _hooked_pid and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

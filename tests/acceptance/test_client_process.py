@@ -210,6 +210,26 @@ def test_a_forked_child_has_a_session_of_its_own_and_ends_nothing(train, tmp_pat
     assert ended(tmp_path)[0]["status"] == "FINISHED"
 
 
+def test_a_child_of_a_forked_child_joins_the_run_as_well(train, tmp_path):
+    training = train("""
+        import os, runstone
+        runstone.start_run()
+        if os.fork() == 0:
+            runstone.log_metric("k", 1)
+            if os.fork() == 0:
+                runstone.log_text("from the grandchild", "grandchild.txt")
+                os._exit(0)
+            os.wait()
+            os._exit(0)
+        os.wait()
+    """)
+    code, err = training.end()
+    assert code == 0, err
+    _parent, _child, grandchild = session_folders(tmp_path)
+    assert [r.data["type"] for r in session_records(grandchild)] == ["run_joined"]
+    assert len(list((grandchild / "uploads").glob("*.json"))) == 1
+
+
 def test_a_child_that_outlives_its_parent_does_not_keep_the_parents_session_alive(train, tmp_path):
     training = train("""
         import os, signal, sys, runstone

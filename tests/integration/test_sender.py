@@ -358,7 +358,11 @@ async def test_artifacts_reach_the_store_before_their_pointers(machine, door, se
     assert place.read_bytes() == content
     assert door.puts == (0 if visible else 1)
     await until(lambda: not any(session.folder.uploads.glob("*.data")), "an emptied folder")
-    assert [path.name for path in machine.rejected.iterdir()] == [f"{session.id}-upload-{never}.json"]
+    aside = {
+        path.suffix: path.read_bytes() for path in machine.rejected.glob(f"{session.id}-upload-{never}.*")
+    }
+    assert aside[".data"] == b"x"
+    assert "stays within the run" in orjson.loads(aside[".json"])["reason"]
     session.die()
 
 

@@ -128,6 +128,15 @@ def test_an_envelope_is_closed_near_its_usual_size():
     assert [one.n for one in pack_records(SESSION, RUN, big)] == [2, 2, 2, 1]
 
 
+def test_an_envelope_of_series_with_the_longest_keys_is_closed_before_it_is_too_large():
+    n = 8192
+    names = {i: orjson.dumps(f"{i:05d}" + "\N{GRINNING FACE}" * (limits.KEY_MAX - 5)) for i in range(n)}
+    run = PointRun(RUN, 0, names, range(n), [10**18] * n, range(n), range(n), [1 / 3] * n)
+    packed = list(pack_records(SESSION, RUN, [run]))
+    assert sum(one.n for one in packed) == n
+    assert all(len(one.value) <= 2 * limits.ENVELOPE_USUAL for one in packed)
+
+
 def test_the_headers_account_for_an_envelope():
     (one,) = pack_records(SESSION, RUN, [EventRecord(RUN, 41, 0, 0, b'{"type":"tag"}')])
     assert one.headers == [

@@ -192,6 +192,32 @@ def test_a_full_spool_refuses_points_and_declares_which(tmp_path, mapped):
     assert (declared.seq, param.seq) == (1000, 1001)
 
 
+def test_a_segment_that_cannot_be_closed_on_a_full_disk_is_gone_on_with_later(tmp_path, monkeypatch):
+    monkeypatch.setattr("runstone.spool.writer.SECOND_NS", 0)
+    segments = Segments(tmp_path, mapped=False)
+    writer = segments.writer()
+    stream, key = writer.stream("a" * 32), "k" * 10  # so long that the segment has room for END and no point
+    writer.point(stream, key, 0.0, 0)
+    segments.points_allowed = False
+    for i in range(1, 100):
+        writer.point(stream, key, 0.0, i)
+    segments.points_allowed = True
+    write = os.pwrite
+
+    def full(descriptor, data, at):
+        return write(descriptor, data, at) if at < 4096 else 0
+
+    monkeypatch.setattr(os, "pwrite", full)
+    writer.point(stream, key, 0.0, 100)
+    monkeypatch.setattr(os, "pwrite", write)
+    for i in range(101, 110):
+        writer.point(stream, key, 0.0, i)
+    records = segments.records()
+    declared = declared_seqs(records, stream)
+    assert [r.seq for r in records] == [seq for seq in range(stream.next_seq) if seq not in declared]
+    assert 100 in declared
+
+
 def test_when_there_is_room_again_points_are_taken_again_behind_the_declared_range(segments, monkeypatch):
     monkeypatch.setattr("runstone.spool.writer.SECOND_NS", 0)
     writer = segments.writer()

@@ -18,6 +18,8 @@ from runstone.spool.reader import EventRecord, PointRun, Record, SeriesRecord
 _NS_PER_MS: Final = 1_000_000
 _POINT_BYTES: Final = 64
 """What a point takes in JSON: about 40 bytes, seldom more than this; the estimate errs upwards."""
+_POINTS_AT_ONCE: Final = 512
+"""Points that are added before the names they brought along are counted: half a mebibyte at the longest."""
 _NUMBER_BYTES: Final = 25
 """The longest double or 64-bit integer with its comma."""
 
@@ -49,6 +51,7 @@ def pack_records(session: str, stream: str, records: Iterable[Record]) -> Iterat
             taken = 0
             while taken < record.n:
                 room = max(1, (limits.ENVELOPE_USUAL - envelope.size) // _POINT_BYTES)
+                room = min(room, _POINTS_AT_ONCE)
                 taken += envelope.add_points(record, taken, min(record.n, taken + room))
                 if envelope.size >= limits.ENVELOPE_USUAL:
                     yield envelope.packed()

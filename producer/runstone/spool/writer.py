@@ -389,7 +389,13 @@ class Writer:
             self._full = False
         old, keys = self._segment, dict[str, int]()
         limit = 0 if self._full or segment.memory is None else segment.size
-        self._put(END, 0, 0, None, b"")
+        try:
+            self._put(END, 0, 0, None, b"")
+        except OSError:
+            # Without it no reader goes on: the old segment stays, and the new one is made again later.
+            segment.close()
+            self._enter_full()
+            return False
         self._segment = segment
         self._memory = segment.memory
         self._salt = segment.salt
