@@ -5,6 +5,7 @@ asyncpg prepares named statements, the worker sets its session up once and names
 ``ingest_partitions``. ``jsonb`` arrives and leaves as Python values on every connection.
 """
 
+import socket
 from typing import Any, Final
 
 import asyncpg
@@ -23,6 +24,9 @@ LOCK_TIMEOUT: Final = "5s"
 IDLE_TIMEOUT: Final = "60s"
 """How long a writer's transaction may lie idle; the worker has a whole batch in memory before it begins."""
 
+_PROBES: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 30_000}
+"""A server whose machine is gone is silent for ever: it is asked after 10 s and given up after 30 s."""
+
 
 async def speak_json(connection: Any) -> None:
     """Let ``jsonb`` travel as Python values over the asyncpg *connection*."""
@@ -33,6 +37,17 @@ async def speak_json(connection: Any) -> None:
         schema="pg_catalog",
         format="text",
     )
+
+
+def _probe(connection: Any) -> None:
+    """Let the system find out when the server's machine is gone; a statement would wait for it for ever."""
+    found = connection._transport.get_extra_info("socket")  # noqa: SLF001  # asyncpg has no way of its own
+    if found.family == socket.AF_UNIX:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES.items():
+        if hasattr(socket, name):  # not every system has all of them
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def connect_writer(dsn: str, application: str) -> Any:
@@ -52,11 +67,13 @@ async def connect_writer(dsn: str, application: str) -> Any:
             "timezone": "UTC",
         },
     )
+    _probe(connection)
     await speak_json(connection)
     return connection
 
 
 async def _become_reader(connection: Any) -> None:
+    _probe(connection)
     await speak_json(connection)
     if await connection.fetchval(_ROLES["may_become_reader"]):
         await connection.execute(_ROLES["become_reader"])

@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import uvloop
 
 import runstone_store
 from runstone_store import command, generations, migrations, pool
@@ -142,3 +144,25 @@ def test_the_command_says_what_it_did(empty_database: str, monkeypatch, capsys):
     monkeypatch.setenv("RUNSTONE_POSTGRES_DSN", "postgresql://nobody@127.0.0.1:1/none")
     assert command.run(argparse.Namespace(print_sql=False)) == 1
     assert "does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_notices_that_the_servers_machine_is_gone(database: str, new_loop: Any):
+    async def probing(connection: Any) -> tuple[int, int]:
+        found = connection._transport.get_extra_info("socket")
+        return (
+            found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            found.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+        )
+
+    async def ask() -> list[tuple[int, int]]:
+        writer = await pool.connect_writer(database, "test")
+        readers = await pool.open_readers(database, "test", 1)
+        async with readers.acquire() as reader:
+            found = [await probing(writer), await probing(reader)]
+        await readers.close()
+        await writer.close()
+        return found
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(ask()) == [(1, 10), (1, 10)]

@@ -1,5 +1,6 @@
 """What becomes of a run, an experiment and a model: the rules, one behaviour each."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -131,6 +132,14 @@ def test_a_declared_range_is_noted_and_still_applied_if_it_comes():
     assert mark.declared == [{"first_seq": 1, "count": 3, "kind": "dropped", "reason": "full"}]
     ledger.say(types.Tag("a", "1", 1), types.Tag("b", "2", 2))
     assert ledger.tables.loaded.marks[RUN, OWNER].missing == ((3, 4),)
+
+
+def test_a_range_that_two_senders_declare_is_noted_once():
+    declared = types.RangeDeclared(OWNER, 1, 3, "damaged", 9, "unreadable")
+    ledger = Ledger().say(STARTED).say(declared, by=SENDER)
+    ledger.say(dataclasses.replace(declared, time=10), by=RANK)
+    ledger.say(dataclasses.replace(declared, first_seq=9), by=RANK)
+    assert [said["first_seq"] for said in ledger.tables.loaded.marks[RUN, OWNER].declared] == [1, 9]
 
 
 def test_the_records_of_a_dead_letter_stay_missing():

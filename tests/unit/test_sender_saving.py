@@ -1,5 +1,6 @@
 """What the sender knows of a session reaches the disk, also one that refuses it for a while."""
 
+import asyncio
 import errno
 import os
 from collections import deque
@@ -11,6 +12,7 @@ import pytest
 
 from runstone.events.types import Tag
 from runstone.sender.adoption import Adoption, Outstanding, Session
+from runstone.sender.liveness import end_session
 from runstone.sender.replacing import replace_json
 from runstone.spool.layout import ACK, MachineFolder
 from tests.handmade_spool import HandmadeSession
@@ -41,6 +43,28 @@ def test_a_position_that_the_disk_refused_is_written_as_soon_as_it_takes_it(writ
     in_the_way.rmdir()
     session.save()
     assert ACK.unpack(written.folder.ack.read_bytes())[1:] == slab.end
+    session.close()
+
+
+async def test_an_end_that_the_disk_has_no_room_to_remember_is_published_later(written):
+    session = Session(written.folder, URI)
+    session.progress.note(session.tail.read().items)
+    said = []
+
+    def say(stream, event):
+        acknowledged = asyncio.get_running_loop().create_future()
+        acknowledged.set_result(0)
+        said.append((stream, event.session))
+        return 0, acknowledged
+
+    session.link = SimpleNamespace(say=say)
+    session.ending = True
+    written.folder.ended.touch()
+    await end_session(session)
+    assert (session.ending, session.ended, said) == (False, False, [])
+    written.folder.ended.unlink()
+    await end_session(session)
+    assert (session.ended, said) == (True, [("a" * 32, session.id)])
     session.close()
 
 

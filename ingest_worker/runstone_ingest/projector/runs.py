@@ -144,14 +144,14 @@ def _session_lost(run: Run | None, mark: Mark, event: types.SessionLost) -> bool
 
 def _range_declared(_run: Run | None, mark: Mark, event: types.RangeDeclared) -> bool:
     mark.leave_out(event.first_seq + event.count)
-    mark.declared.append(
-        {
-            "first_seq": event.first_seq,
-            "count": event.count,
-            "kind": event.kind,
-            "reason": event.reason,
-        }
-    )
+    said = {
+        "first_seq": event.first_seq,
+        "count": event.count,
+        "kind": event.kind,
+        "reason": event.reason,
+    }
+    if said not in mark.declared:  # a sender that was killed says it again, in a session of its own
+        mark.declared.append(said)
     return False
 
 

@@ -26,9 +26,9 @@ async def end_session(session: Session) -> None:
     assert link is not None
     cause = _cause(session.folder.cause)
     now = time.time_ns() // 1_000_000
-    session.folder.ended.mkdir(exist_ok=True)
     said = []
     try:
+        session.folder.ended.mkdir(exist_ok=True)
         for stream, progress in session.progress.streams.items():
             marker = session.folder.ended / quote(stream, safe="")
             if stream == CATALOG or marker.exists():
