@@ -105,7 +105,7 @@ def within(artifact_path: str | None, name: str) -> str:
 
 
 def located(path: str | os.PathLike[str]) -> Path:
-    """*path* as a path where something is.
+    """*path* as an absolute path where something is.
 
     Raises:
         InvalidInputError: it is none: another type, a text that no file can have for its name, nothing
@@ -114,11 +114,11 @@ def located(path: str | os.PathLike[str]) -> Path:
     try:
         found = Path(path)
         os.stat(path)  # noqa: PTH116  # Path("") is the current folder, which nobody means
+        return found.absolute()
     except (OSError, TypeError, ValueError) as wrong:
         raise InvalidInputError(
-            f"{shown(path)} is no path of a file that exists and can be read ({wrong})"
+            f"the artifact {shown(path)} is no file or folder that exists and can be read ({wrong})"
         ) from None
-    return found
 
 
 def existing_file(path: Path) -> Path:

@@ -196,7 +196,7 @@ class Run:
         """
         source = artifacts.located(path)
         if source.is_dir():
-            self.log_artifacts(source, artifacts.within(artifact_path, source.absolute().name))
+            self.log_artifacts(source, artifacts.within(artifact_path, source.name))
             return
         artifacts.existing_file(source)
         self._upload(artifacts.within(artifact_path, source.name), artifacts.copier(source))

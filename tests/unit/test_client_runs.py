@@ -515,3 +515,13 @@ def test_a_place_in_the_run_that_the_store_cannot_have_is_refused(client, tmp_pa
 def test_a_long_name_of_a_run_is_cut_with_a_warning(client, capsys):
     assert len(client.start_run("x" * 600).name) == 500
     assert "truncated from 600 to 500" in capsys.readouterr().err
+
+
+def test_a_relative_path_is_refused_where_the_current_folder_is_gone(client, tmp_path, monkeypatch):
+    run = client.start_run()
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for path in (".", "x", ".."):
+        with pytest.raises(InvalidInputError, match="artifact"):
+            run.log_artifact(path)
