@@ -129,7 +129,7 @@ class Client:
         session.launcher.check()
         lifetime.slow_facts.give(run.add_context)
         if not (configuration.quiet or configuration.disabled):
-            notices.say(f"run {name!r} is at {run_link(configuration.tracking_uri, chosen)}")
+            notices.say(f"run {name or chosen!r} is at {run_link(configuration.tracking_uri, chosen)}")
         return run
 
     def _check_nesting(self, nested: bool) -> Run | None:

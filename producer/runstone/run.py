@@ -268,7 +268,7 @@ class Run:
         checked_status(status)
         if self.ended:
             return
-        if self._owned:
+        if self._owned and not self._stream.closed:  # which another client of this process may have ended
             self._event(RunEnded(status, now_ms(), text(reason, lifetime.REASON_MOST)[0]))
         self._session.writer.close(self._stream)
         self.ended = True

@@ -525,3 +525,16 @@ def test_a_relative_path_is_refused_where_the_current_folder_is_gone(client, tmp
     for path in (".", "x", ".."):
         with pytest.raises(InvalidInputError, match="artifact"):
             run.log_artifact(path)
+
+
+def test_a_run_that_two_clients_of_a_process_hold_is_ended_once(client, records, tmp_path, capsys):
+    run = client.start_run()
+    other = runstone.Client(URI, spool=tmp_path / "spool")
+    capsys.readouterr()
+    other.start_run(run_id=run.run_id).end("KILLED")
+    assert f"run {run.run_id!r} is at" in capsys.readouterr().err
+    with pytest.raises(RunEndedError):
+        run.log_metric("loss", 1.0)
+    run.end()
+    assert run.ended
+    assert [found["status"] for found in events(records(), run.run_id, "run_ended")] == ["KILLED"]
