@@ -1,7 +1,7 @@
-"""How much waits in this user's spool: what training code has said and no broker has acknowledged yet.
+"""How much of the disk this user's spool takes.
 
-Counted from the files that docs/spool.md describes. Acknowledged segments are kept for a grace period and
-count until they are removed.
+Counted from the files that docs/spool.md describes: segments, which are allocated in full before they are
+used and kept for a grace period after they are acknowledged, and files that wait to be uploaded.
 """
 
 from pathlib import Path

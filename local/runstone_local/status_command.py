@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runstone_local.status import Status
 
-HELP = "say which parts run, how far ingest is behind and what waits in the spool"
+HELP = "say which parts run, how far ingest is behind and what the spool takes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,4 +56,4 @@ def table(found: "Status") -> list[str]:
         for row in rows
     ]
     lag = "unknown" if found.lag_records is None else f"{found.lag_records} records"
-    return [*lines, f"ingest is behind by {lag}; {found.spool_bytes} bytes wait in this user's spool"]
+    return [*lines, f"ingest is behind by {lag}; this user's spool takes {found.spool_bytes:,} bytes"]

@@ -30,7 +30,7 @@ runstone runs compare RUN RUN</pre>
 <ul>
 <li><a href="/api/v1/experiments">experiments</a></li>
 <li><a href="/api/v1/openapi.json">the read API (OpenAPI)</a></li>
-<li><a href="/api/v1/ingest">how far ingest is</a> · <a href="/ready">ready</a></li>
+<li><a href="/api/v1/ingest">how far ingest has come</a> · <a href="/ready">ready</a></li>
 </ul>
 <p>Training code on this machine finds this server by</p>
 <pre>RUNSTONE_TRACKING_URI=<span id="here">http://127.0.0.1:5000</span></pre>
