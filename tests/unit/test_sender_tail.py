@@ -99,6 +99,16 @@ def test_a_segment_whose_first_page_is_damaged_is_passed_over(session):
     assert seqs_of(slabs) == ["damage", 1]
 
 
+def test_a_last_segment_whose_first_page_is_damaged_is_told(session):
+    session.roll()
+    session.point(RUN, "loss", 0, 1.0)
+    os.pwrite(session.segment.file, b"x", 100)
+    slabs, tail = follow(session, final=True)
+    assert (seqs_of(slabs), tail.finished) == ([0, "damage"], True)
+    again, tail = follow(session, slabs[-1][1], final=True)
+    assert (seqs_of(again), tail.finished) == ([], True)
+
+
 def test_a_segment_that_cannot_be_opened_now_is_not_taken_for_lost(session):
     session.event(RUN, Param("in the first segment", "x", 1))
     session.roll()

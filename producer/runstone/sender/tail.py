@@ -85,6 +85,9 @@ class Tail:
         while True:
             reader = self._reader or self._open(final)
             if reader is None:
+                if self.finished and self._lost:
+                    self._lost = False
+                    return Slab([Damage(0)], self.position, 0)
                 return None
             before = reader.position
             items = reader.read(self._want, final=final)
@@ -111,9 +114,11 @@ class Tail:
             except (FileNotFoundError, ValueError) as wrong:
                 later = [n for n in self._folder.segment_numbers() if n > number]
                 if not later:
-                    self.finished = final
                     if final and not isinstance(wrong, FileNotFoundError):
                         log.warning("session %s: segment %d is lost: %s", self._folder.session, number, wrong)
+                        self._lost = True
+                        self.position = Position(number + 1, HEADER_SIZE)
+                    self.finished = final
                     return None
                 log.warning("session %s: segment %d is lost: %s", self._folder.session, number, wrong)
                 self._lost = True
