@@ -29,6 +29,9 @@ async def body(request: web.Request, fields: Collection[str]) -> Mapping[str, ob
     if request.content_type != "application/json":
         found = request.headers.get("Content-Type", "none")
         raise invalid("Content-Type", found, "application/json", status=415)
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise invalid("Content-Encoding", coding, "a body that is not compressed", status=415)
     try:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:

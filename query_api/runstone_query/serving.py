@@ -16,7 +16,12 @@ async def serve(configuration: Configuration, host: str, port: int) -> int:
     Raises:
         ServerError: the port is taken or the address is not this machine's.
     """
-    runner = web.AppRunner(application(configuration), access_log=None, shutdown_timeout=2)
+    runner = web.AppRunner(
+        application(configuration),
+        access_log=None,
+        shutdown_timeout=2,
+        auto_decompress=False,  # compressed bodies are refused by `inputs.body`, as a problem
+    )
     await runner.setup()
     try:
         try:

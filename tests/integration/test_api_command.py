@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.server
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import orjson
 import pytest
 
@@ -128,6 +130,18 @@ async def test_the_api_stops_cleanly_with_a_connection_open(database: str, root:
             assert await process.wait() == 0
         assert time.monotonic() - begun < 5
         writer.close()
+
+
+async def test_a_compressed_body_is_refused_by_its_header(database: str, root: Path) -> None:
+    async with serving(database, root) as (_process, address), aiohttp.ClientSession() as client:
+        for coding in ("gzip", "deflate", "br", "zstd"):
+            answer = await client.post(
+                f"{address}/api/v1/runs/search",
+                data=io.BytesIO(b"x"),
+                headers={"Content-Type": "application/json", "Content-Encoding": coding},
+            )
+            found = await answer.json(content_type="application/problem+json")
+            assert (answer.status, found["field"], found["found"]) == (415, "Content-Encoding", coding)
 
 
 async def test_a_port_that_is_taken_is_one_line(database: str, root: Path) -> None:
