@@ -26,6 +26,10 @@ from tests.spool_contents import (
 
 DEADLINE = 30
 
+UNTIL_SIGNALLED = "while True: time.sleep(0.1)"
+"""Not ``signal.pause()``: a signal that comes after Python's last look and before that call is handled by
+Python only when the call returns, which is never."""
+
 
 class Training:
     """A training script in a process of its own, with a spool of its own."""
@@ -137,11 +141,11 @@ def test_a_caught_exception_and_a_users_own_hook_are_left_alone(train, tmp_path)
 
 
 def test_sigterm_leaves_its_number_for_the_sender_and_kills_as_ever(train, tmp_path):
-    training = train("""
-        import signal, runstone
+    training = train(f"""
+        import time, runstone
         runstone.log_metric("k", 1)
         print("ready", flush=True)
-        while True: signal.pause()
+        {UNTIL_SIGNALLED}
     """)
     assert training.line() == "ready"
     [folder] = session_folders(tmp_path)
@@ -154,12 +158,12 @@ def test_sigterm_leaves_its_number_for_the_sender_and_kills_as_ever(train, tmp_p
 
 
 def test_a_program_that_handles_sigterm_keeps_its_handler(train, tmp_path):
-    training = train("""
-        import signal, sys, runstone
+    training = train(f"""
+        import signal, sys, time, runstone
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         runstone.log_metric("k", 1)
         print("ready", flush=True)
-        while True: signal.pause()
+        {UNTIL_SIGNALLED}
     """)
     assert training.line() == "ready"
     training.process.terminate()
