@@ -345,7 +345,7 @@ async def test_artifacts_reach_the_store_before_their_pointers(machine, door, se
     content = os.urandom(3_000_000)
     upload = session.upload(run, "model/model.pkl", content)
     never = session.upload(run, "../outside", b"x")
-    sender()
+    process = sender()
     done = session.folder.upload_done(upload)
     await until(done.exists, "the upload")
     told = orjson.loads(done.read_bytes())
@@ -364,6 +364,7 @@ async def test_artifacts_reach_the_store_before_their_pointers(machine, door, se
     assert aside[".data"] == b"x"
     assert "stays within the run" in orjson.loads(aside[".json"])["reason"]
     session.die()
+    assert await asyncio.to_thread(process.wait, DEADLINE) == 0, "a rejected upload does not keep it busy"
 
 
 async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, sender, ledger):

@@ -1,6 +1,7 @@
 """Artifacts leave the spool in the order of the calls; what the store refuses is kept aside."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -73,4 +74,47 @@ async def test_the_content_of_a_refused_upload_is_kept_beside_its_order(written,
     kept = {path.suffix: path.read_bytes() for path in written.machine.rejected.iterdir()}
     assert kept[".data"] == b"in a folder of the same name"
     assert "is a file and a folder" in orjson.loads(kept[".json"])["reason"]
-    assert not list(written.folder.uploads.glob("0*2-b.*"))
+    assert [path.name for path in written.folder.uploads.glob("0*2-b.*")] == ["00000002-b.rejected"]
+
+
+async def test_the_client_is_told_of_a_refused_upload_and_where_its_content_is(written, tmp_path):
+    written.upload(RUN, "a", b"a file", "00000001-a")
+    written.upload(RUN, "a/b", b"in a folder of the same name", "00000002-b")
+    await uploaded(written, tmp_path / "store")
+    told = orjson.loads(written.folder.upload_rejected("00000002-b").read_bytes())
+    assert told["path"] == "a/b"
+    assert "is a file and a folder" in told["reason"]
+    [kept] = written.machine.rejected.glob("*.data")
+    assert told["kept"] == str(kept)
+    assert kept.read_bytes() == b"in a folder of the same name"
+
+
+async def test_a_refused_upload_without_order_or_content_is_told_of_as_well(written, tmp_path):
+    written.folder.upload_json("00000001-a").write_bytes(b"no order")
+    await uploaded(written, tmp_path / "store")
+    told = orjson.loads(written.folder.upload_rejected("00000001-a").read_bytes())
+    assert (told["path"], told["kept"]) == (None, None)
+    assert "cannot be understood" in told["reason"]
+
+
+async def test_a_refusal_that_cannot_be_told_yet_keeps_its_reason_and_content(written, tmp_path):
+    written.upload(RUN, "../outside", b"content", "00000001-a")
+    in_the_way = written.folder.upload_rejected("00000001-a")
+    in_the_way.mkdir()
+
+    async def clear_the_way_once_it_is_put_aside():
+        deadline = time.monotonic() + 10
+        while not list(written.machine.rejected.glob("*.json")):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert written.folder.upload_json("00000001-a").exists()
+        in_the_way.rmdir()
+
+    clearing = asyncio.create_task(clear_the_way_once_it_is_put_aside())
+    await uploaded(written, tmp_path / "store")
+    clearing.result()
+    told = orjson.loads(in_the_way.read_bytes())
+    assert "stays within the run" in told["reason"]
+    [kept] = written.machine.rejected.glob("*.data")
+    assert (told["kept"], kept.read_bytes()) == (str(kept), b"content")
+    assert [path.name for path in written.folder.uploads.iterdir()] == [in_the_way.name]

@@ -6,7 +6,8 @@ One task per session with something to upload, because a session's files go in t
     order found → stored and checked → pointer published under the sender's session → acknowledged
                 → ``<id>.done`` written → order and content removed
 
-A fault that may pass is retried for ever with a back-off; what can never be stored goes to ``rejected/``.
+A fault that may pass is retried for ever with a back-off. What can never be stored goes to ``rejected/``, and
+``<id>.rejected`` takes the place of ``<id>.done``.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import logging
 import time
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runstone.events.types import Artifact
 from runstone.exceptions import RunstoneError
@@ -74,13 +75,8 @@ class Uploads:
                 if session.link is None:
                     return
                 try:
-                    async with self._slots:
-                        await self._upload(session, path, parse_order(found))
+                    await self._settle(session, path.stem, found)
                     delay = RETRY_LEAST
-                except (UploadRefused, RecordRefused) as never:
-                    data = session.folder.upload_data(path.stem)
-                    reject_upload(self._folder, session.id, path.stem, found, data, str(never))
-                    _remove(session, path.stem)
                 except PublisherClosed:
                     return
                 except (OSError, RunstoneError) as fault:
@@ -90,16 +86,25 @@ class Uploads:
                     break
         session.uploading = False
 
-    async def _upload(self, session: Session, path: Path, order: Order) -> None:
+    async def _settle(self, session: Session, upload: str, found: dict[str, Any] | None) -> None:
+        """Bring an upload to its end, done or rejected; whatever else is raised may pass."""
+        try:
+            async with self._slots:
+                await self._upload(session, upload, parse_order(found))
+        except (UploadRefused, RecordRefused) as never:
+            reject_upload(self._folder, session.folder, upload, found, str(never))
+        _remove(session, upload)
+
+    async def _upload(self, session: Session, upload: str, order: Order) -> None:
         link = session.link
         assert link is not None
-        done = session.folder.upload_done(path.stem)
+        done = session.folder.upload_done(upload)
         if not done.exists():
             stored = await asyncio.get_running_loop().run_in_executor(
                 self._executor,
                 store,
                 order,
-                session.folder.upload_data(path.stem),
+                session.folder.upload_data(upload),
                 session.uri,
                 link.connect,
             )
@@ -110,10 +115,9 @@ class Uploads:
             await offset
             replace_json(done, {"session": link.session, "seq": seq})
             log.info("artifact %s of run %s is at %s", order.path, order.run_id, stored.uri)
-        _remove(session, path.stem)
 
 
-def _waiting(session: Session) -> list[tuple[Path, dict[str, object] | None]]:
+def _waiting(session: Session) -> list[tuple[Path, dict[str, Any] | None]]:
     """The orders, in the order they were given."""
     return [(path, read_json(path)) for path in sorted(session.folder.uploads.glob("*.json"))]
 

@@ -59,6 +59,10 @@ class SessionFolder:
         """Says under which session and seq the pointer of an upload was acknowledged."""
         return self.uploads / f"{upload}.done"
 
+    def upload_rejected(self, upload: str) -> Path:
+        """Says why an upload will never be done, and where its content is kept."""
+        return self.uploads / f"{upload}.rejected"
+
 
 class MachineFolder:
     """The part of a spool that belongs to one boot of one machine; its sender serves all sessions in it."""
