@@ -221,12 +221,15 @@ class Client:
     def flush(self, timeout: float = FLUSH_S) -> bool:
         """Whether, within *timeout* seconds, the broker has acknowledged all that was logged before.
 
-        Files included: they are uploaded and their pointers acknowledged. False means: not yet.
+        Files included: they are uploaded and their pointers acknowledged. False means: not yet; or never,
+        once the store has refused an artifact of this process for good, which is not waited for.
 
         Raises:
             InvalidInputError: *timeout* is no number.
         """
-        return self._opened().wait_acknowledged(monotonic() + seconds(timeout))
+        deadline = monotonic() + seconds(timeout)
+        session = self._opened()
+        return session.wait_acknowledged(deadline, [*session.uploads, *session.rejected])
 
     def log_metric(self, key: str, value: Any, step: int = 0) -> None:
         """`Run.log_metric` of the active run."""

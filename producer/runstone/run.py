@@ -277,6 +277,8 @@ class Run:
     def wait_until_queryable(self, timeout: float = 30.0) -> bool:
         """Whether, within *timeout* seconds, all that was logged here so far can be read through the API.
 
+        False means: not yet; or never, once the store has refused an artifact of this run for good.
+
         Raises:
             InvalidInputError: *timeout* is no number.
         """
@@ -285,7 +287,7 @@ class Run:
         deadline = time.monotonic() + seconds(timeout)
         uploads = list(self._uploads)
         appended = self._stream.next_seq
-        if not self._session.wait_acknowledged(deadline):
+        if not self._session.wait_acknowledged(deadline, uploads):
             return False
         wanted = {self._session.session: appended - 1} if appended else {}
         for session, seq in filter(None, map(self._session.pointer, uploads)):

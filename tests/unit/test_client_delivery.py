@@ -139,3 +139,84 @@ def test_flush_waits_for_uploads_too_and_a_run_for_their_pointers(client, tmp_pa
     assert run.wait_until_queryable(0) is False
     server.answer = run_with(said(folder.session, 10**9), said("sender", 7))
     assert run.wait_until_queryable(0) is True
+
+
+def reject(folder: SessionFolder, upload: str, **told: Any) -> None:
+    folder.upload_json(upload).unlink()
+    folder.upload_rejected(upload).write_text(json.dumps(told))
+
+
+def test_a_rejected_artifact_is_told_once_and_makes_flush_false_without_waiting_for_it(
+    client, tmp_path, monkeypatch, capsys
+):
+    client.log_text("x", "a/b")
+    folder = of_session(tmp_path)
+    acknowledge(folder, 99, 0)
+    monkeypatch.setattr(client._opened().launcher, "nobody", lambda: False)
+    [order] = folder.uploads.glob("*.json")
+    reject(
+        folder, order.stem, path="a/b", reason="a/b is a file\nand a folder", kept="/spool/rejected/x.data"
+    )
+    capsys.readouterr()
+    before = time.monotonic()
+    assert client.flush(60) is False
+    assert client.flush(60) is False
+    assert client.active_run().wait_until_queryable(60) is False
+    assert time.monotonic() - before < 30
+    assert capsys.readouterr().err == (
+        "runstone: warning: artifact 'a/b' was rejected and will not be stored: a/b is a file and a folder; "
+        "its content is kept in /spool/rejected/x.data\n"
+    )
+
+
+def test_flush_waits_for_the_rest_when_an_artifact_was_rejected(client, tmp_path, monkeypatch):
+    client.log_text("x", "a/b")
+    folder = of_session(tmp_path)
+    monkeypatch.setattr(client._opened().launcher, "nobody", lambda: False)
+    [order] = folder.uploads.glob("*.json")
+    reject(folder, order.stem, path="a/b", reason="no", kept=None)
+    arriving = threading.Timer(0.2, acknowledge, (folder, 99, 0))
+    arriving.start()
+    assert client.flush(60) is False
+    assert folder.ack.exists()
+    arriving.join()
+
+
+def test_another_runs_rejected_artifact_is_not_missed_by_this_one(client, tmp_path, server):
+    with client.start_run() as first:
+        first.log_text("x", "a/b")
+    folder = of_session(tmp_path)
+    acknowledge(folder, 99, 0)
+    server.answer = run_with(said(folder.session, 10**9))
+    [order] = folder.uploads.glob("*.json")
+    reject(folder, order.stem, path="a/b", reason="no", kept=None)
+    second = client.start_run()
+    assert second.wait_until_queryable(0) is True
+    assert first.wait_until_queryable(0) is False
+
+
+def test_a_rejected_artifact_is_told_while_the_training_logs_on(client, tmp_path, capsys):
+    run = client.start_run()
+    run.log_text("x", "a/b")
+    run.log_text("y", "c")
+    folder = of_session(tmp_path)
+    [rejected, _other] = sorted(folder.uploads.glob("*.json"))
+    reject(folder, rejected.stem, path="a/b", reason="no", kept=None)
+    deadline = time.monotonic() + 30
+    err = ""
+    while "rejected" not in err:
+        assert time.monotonic() < deadline
+        run.log_metric("k", 1)
+        time.sleep(0.01)
+        err += capsys.readouterr().err
+    assert "artifact 'a/b' was rejected and will not be stored: no; its content is gone" in err
+
+
+def test_a_rejected_artifact_is_told_at_exit(client, tmp_path, capsys):
+    client.log_text("x", "a/b")
+    folder = of_session(tmp_path)
+    [order] = folder.uploads.glob("*.json")
+    folder.upload_json(order.stem).unlink()
+    folder.upload_rejected(order.stem).write_text("[]")
+    client._opened().finish()
+    assert f"an artifact was rejected and will not be stored; see {folder.uploads}" in capsys.readouterr().err

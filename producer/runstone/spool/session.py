@@ -7,12 +7,14 @@ After a fork the child calls `Session.forget`, which closes the inherited lock (
 alive) and leaves the folder alone; the child's first record makes a session of its own.
 """
 
+import contextlib
 import fcntl
 import itertools
 import mmap
 import os
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -45,7 +47,8 @@ class Session:
     Attributes:
         uri: the destination. writer: appends to its streams. launcher: keeps a sender alive.
         folder: the session's files; None as long as nothing was appended.
-        uploads: ids of the uploads that were ordered and, as far as is known, are not done.
+        uploads: ids of the uploads that were ordered and, as far as is known, are neither done nor rejected.
+        rejected: ids of those that the store refuses for good.
     """
 
     def __init__(self, root: Path, uri: str, *, limit: int, offline: bool, disabled: bool = False) -> None:
@@ -58,6 +61,7 @@ class Session:
         self._disabled = self.writer.dead = disabled
         self.folder: SessionFolder | None = None
         self.uploads: list[str] = []
+        self.rejected: set[str] = set()
         self._uploads_made = itertools.count(1)
         self._mapped = False
         self._lock = -1
@@ -180,6 +184,7 @@ class Session:
     def _check(self) -> None:
         self.launcher.check()
         self.show_finding()
+        self._look_at_uploads()
 
     def show_finding(self) -> None:
         """Say once what the sender has found out about the destination, where it is a reason to warn."""
@@ -208,30 +213,44 @@ class Session:
         _crc, number, at = ACK.unpack_from(found)
         return (number, at) >= position
 
-    def wait_acknowledged(self, deadline: float) -> bool:
-        """Whether, by the deadline (``time.monotonic()``), all that was appended and ordered so far is done.
+    def wait_acknowledged(self, deadline: float, uploads: Collection[str]) -> bool:
+        """Whether by the deadline (``time.monotonic()``) all that was appended so far and *uploads* are done.
 
-        That is: acknowledged by the broker, files uploaded and their pointers acknowledged.
+        That is: acknowledged by the broker, files uploaded and their pointers acknowledged. A rejected upload
+        never is, so it is not waited for; the rest is, because who asks may be about to remove the spool.
         """
         position = self.writer.position()
-        uploads = list(self.uploads)
+        waiting = list(uploads)
         pause = PAUSE_S
         while True:
             self.wake()
             self._check()
-            uploads = [upload for upload in uploads if not self._uploaded(upload)]
-            if self.acknowledged(position) and not uploads:
-                return True
+            waiting = [upload for upload in waiting if not self._settled(upload)]
+            if self.acknowledged(position) and not waiting:
+                return self.rejected.isdisjoint(uploads)
             left = deadline - time.monotonic()
             if left <= 0 or self.launcher.nobody():
                 return False
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, PAUSE_MOST_S)
 
-    def _uploaded(self, upload: str) -> bool:
-        if self.folder is None or not self.folder.upload_done(upload).exists():
+    def _look_at_uploads(self) -> None:
+        """See which uploads were settled since; the sender takes them in their order, so the first tells."""
+        for upload in list(self.uploads):
+            if not self._settled(upload):
+                return
+
+    def _settled(self, upload: str) -> bool:
+        """Whether an upload is done, or rejected, which is said here."""
+        if self.folder is None:
             return False
-        if upload in self.uploads:
+        told = self.folder.upload_rejected(upload)
+        if told.exists():
+            notices.warn_once(f"rejected {upload}", _rejection(told))
+            self.rejected.add(upload)
+        elif not self.folder.upload_done(upload).exists():
+            return False
+        with contextlib.suppress(ValueError):  # another thread may have seen it first
             self.uploads.remove(upload)
         return True
 
@@ -256,6 +275,7 @@ class Session:
         self.wake()
         self.launcher.finish()
         self.show_finding()
+        self._look_at_uploads()
 
     def mark_cause(self, signal_number: int) -> None:
         """Leave the signal that ends the process to the sender; takes no lock."""
@@ -273,6 +293,7 @@ class Session:
         self._cause = None
         self.folder = None
         self.uploads = []
+        self.rejected = set()
         self.writer.asleep = bytearray(1)
         self._asleep = None
         self.writer.forget()
@@ -286,6 +307,17 @@ def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
             return list(found)
     except OSError:
         return []
+
+
+def _rejection(told: Path) -> str:
+    """What the sender left about a rejected upload, as one line."""
+    try:
+        found = orjson.loads(told.read_bytes())
+        path, reason, kept = found["path"], " ".join(str(found["reason"]).split()), found["kept"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"an artifact was rejected and will not be stored; see {told}"
+    where = f"its content is kept in {kept}" if kept else "its content is gone"
+    return f"artifact {path!r} was rejected and will not be stored: {reason}; {where}"
 
 
 def _map(path: Path, size: int) -> mmap.mmap:
