@@ -105,6 +105,24 @@ def test_everything_a_script_logs_can_be_queried_as_it_was_logged(up, training):
     assert get(f"{up.url}/api/v1/runs/{run_id}/artifacts/content?path=config.json")[1] == {"x": [1, 2.5]}
 
 
+def test_an_artifact_that_can_never_be_stored_is_told_and_not_waited_for(up, training):
+    done = training.run("""
+        import time
+        runstone.log_text("a file", "same")
+        runstone.log_text("in a folder of the same name", "same/under")
+        runstone.log_metric("x", 1)
+        began = time.monotonic()
+        told = runstone.flush(50), runstone.active_run().wait_until_queryable(50)
+        print(*told, time.monotonic() - began < 25)
+        """)
+    assert (done.returncode, done.stdout.split()) == (0, ["False", "False", "True"]), done.stderr
+    [warning] = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert "artifact 'same/under' was rejected" in warning
+    assert "is a file and a folder" in warning
+    kept = Path(warning.rpartition("kept in ")[2])
+    assert kept.read_text() == "in a folder of the same name"
+
+
 def test_what_a_call_returned_survives_kill_9_and_the_run_is_failed_with_the_reason(up, training):
     process = training.start("""
         run = runstone.start_run()
