@@ -136,6 +136,8 @@ def test_what_a_call_returned_survives_kill_9_and_the_run_is_failed_with_the_rea
     run_id = process.stdout.readline().strip()
     while int(process.stdout.readline()) < 20_000:
         pass
+    # a process that is killed before it could launch a sender is delivered by the next one on the machine
+    wait_until(lambda: list(training.folder.glob("spool/*/sender.json")), "a sender runs")
     process.kill()
     returned = int((process.stdout.read().split() or ["20000"])[-1])
     process.communicate()
