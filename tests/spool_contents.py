@@ -63,6 +63,8 @@ def segment_records(path: Path) -> tuple[list[Record], bool]:
         if not crc and not head:
             return found, False
         kind, length = head >> 24, head & 0xFFFFFF
+        if not crc and not any(data[at + max(length, 48) :]):
+            return found, False  # a kill between body and checksum: the call had not returned
         assert zlib.crc32(data[at + 4 : at + length], salt) == crc, f"a damaged record at {at}"
         payload = data[at + 32 : at + length]
         at += length + 7 & ~7
