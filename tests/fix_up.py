@@ -151,6 +151,17 @@ def _folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def up(shared_installation_folder: Path) -> Iterator[Up]:
+    """One running installation for the tests that leave it as they found it."""
+    running = Up(shared_installation_folder, [], {})
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop()
+
+
 Start = Callable[..., Up]
 
 

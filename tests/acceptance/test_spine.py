@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,16 +16,6 @@ from runstone_local.ports import free_ports
 from tests.fix_up import RUNSTONE, Up, get, wait_until
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def up(shared_installation_folder: Path) -> Iterator[Up]:
-    running = Up(shared_installation_folder, [], {})
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
 
 
 class Training:

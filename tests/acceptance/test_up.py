@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -16,17 +15,6 @@ from runstone_local.process_identity import started
 from tests.fix_up import Start, Up, get, starts_of, wait_gone, wait_until
 
 PARTS = ["kafka", "postgres", "worker", "gateway", "api"]
-
-
-@pytest.fixture(scope="module")
-def up(shared_installation_folder: Path) -> Iterator[Up]:
-    """One running installation for the tests that leave it as they found it."""
-    running = Up(shared_installation_folder, [], {})
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
 
 
 def test_a_new_folder_serves_behind_one_address(up: Up) -> None:
