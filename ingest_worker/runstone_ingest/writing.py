@@ -31,7 +31,13 @@ RANK_SECONDS: Final = 3.0
 """How old the searchable copy of a running run's latest values gets; twice that while batches keep coming."""
 
 _PLACE_TRIES: Final = 20
-_FAULTS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+_FAULTS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement that begins while the server's goodbye is being read
+)
 
 
 class Writing:
