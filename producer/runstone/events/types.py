@@ -131,7 +131,11 @@ class TagDeleted:
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput:
-    """A dataset the run read. ``tags`` hold MLflow's context (training, validation) among others."""
+    """A dataset the run read. ``tags`` hold MLflow's context (training, validation) among others.
+
+    ``stored`` names the fields that are too large for an event: field -> SHA-256 of its text, which lies in
+    the artifact store (``artifact_paths.large_field``); the field itself is then empty.
+    """
 
     TYPE: ClassVar = "dataset_input"
     name: Text
@@ -142,6 +146,7 @@ class DatasetInput:
     schema: Text = ""
     profile: Text = ""
     tags: Tags = dataclasses.field(default_factory=dict)
+    stored: Tags = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,15 @@ class Artifact:
     size: Count
     sha256: Text
     media_type: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDeleted:
+    """The pointers of a file, or of all files below a folder, go; the ledger keeps that they were there."""
+
+    TYPE: ClassVar = "artifact_deleted"
+    path: Text
     time: Time
 
 
@@ -225,6 +239,20 @@ class ModelTagDeleted:
 class ModelDeleted:
     TYPE: ClassVar = "model_deleted"
     model_id: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArtifact:
+    """A pointer to a file of a logged model, with a path relative to the model; else like `Artifact`."""
+
+    TYPE: ClassVar = "model_artifact"
+    model_id: Text
+    path: Text
+    uri: Text
+    size: Count
+    sha256: Text
+    media_type: Text
     time: Time
 
 
@@ -286,12 +314,18 @@ class InstallationCreated:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentCreated:
-    """Catalog. Creating a name that exists changes nothing: clients announce theirs without asking."""
+    """Catalog. Creating a name that exists changes nothing: clients announce theirs without asking.
+
+    Like every event of the catalog that may be refused it may carry a ``request``: an id of 32 hexadecimal
+    digits under which the projector leaves its verdict, for whoever waits for it.
+    """
 
     TYPE: ClassVar = "experiment_created"
     name: Text
     time: Time
     tags: Tags = dataclasses.field(default_factory=dict)
+    artifact_location: Text = ""
+    request: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +334,7 @@ class ExperimentRenamed:
     experiment_id: ExperimentId
     name: Text
     time: Time
+    request: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +342,7 @@ class ExperimentDeleted:
     TYPE: ClassVar = "experiment_deleted"
     experiment_id: ExperimentId
     time: Time
+    request: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +350,7 @@ class ExperimentRestored:
     TYPE: ClassVar = "experiment_restored"
     experiment_id: ExperimentId
     time: Time
+    request: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +360,7 @@ class ExperimentTag:
     key: Key
     value: Text
     time: Time
+    request: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +369,162 @@ class ExperimentTagDeleted:
     experiment_id: ExperimentId
     key: Key
     time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelCreated:
+    """Catalog, as are all of the registry: a name for the versions of a model."""
+
+    TYPE: ClassVar = "registered_model_created"
+    name: Text
+    time: Time
+    description: Text = ""
+    tags: Tags = dataclasses.field(default_factory=dict)
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelRenamed:
+    """Its versions, aliases and tags go with it."""
+
+    TYPE: ClassVar = "registered_model_renamed"
+    name: Text
+    new_name: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelUpdated:
+    TYPE: ClassVar = "registered_model_updated"
+    name: Text
+    description: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelDeleted:
+    """The name is free again, its versions are gone from the read model; the ledger keeps them."""
+
+    TYPE: ClassVar = "registered_model_deleted"
+    name: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelTag:
+    TYPE: ClassVar = "registered_model_tag"
+    name: Text
+    key: Key
+    value: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelTagDeleted:
+    TYPE: ClassVar = "registered_model_tag_deleted"
+    name: Text
+    key: Key
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelAlias:
+    """The alias points to this version from now on, wherever it pointed before."""
+
+    TYPE: ClassVar = "registered_model_alias"
+    name: Text
+    alias: Text
+    version: Count
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModelAliasDeleted:
+    TYPE: ClassVar = "registered_model_alias_deleted"
+    name: Text
+    alias: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionCreated:
+    """Its number is the next one of its model, by the order of the catalog; numbers are never used again."""
+
+    TYPE: ClassVar = "model_version_created"
+    name: Text
+    source: Text
+    time: Time
+    run_id: Text = ""
+    run_link: Text = ""
+    description: Text = ""
+    model_id: Text = ""
+    user: Text = ""
+    tags: Tags = dataclasses.field(default_factory=dict)
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionUpdated:
+    TYPE: ClassVar = "model_version_updated"
+    name: Text
+    version: Count
+    description: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionStaged:
+    """``stage`` is None, Staging, Production or Archived, MLflow's four.
+
+    With ``archive_existing`` all other versions of the model in that stage become Archived.
+    """
+
+    TYPE: ClassVar = "model_version_staged"
+    name: Text
+    version: Count
+    stage: Text
+    time: Time
+    archive_existing: bool = False
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionDeleted:
+    TYPE: ClassVar = "model_version_deleted"
+    name: Text
+    version: Count
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionTag:
+    TYPE: ClassVar = "model_version_tag"
+    name: Text
+    version: Count
+    key: Key
+    value: Text
+    time: Time
+    request: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionTagDeleted:
+    TYPE: ClassVar = "model_version_tag_deleted"
+    name: Text
+    version: Count
+    key: Key
+    time: Time
+    request: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,14 +540,19 @@ class Series:
 
 RunEvent = (
     RunStarted | RunJoined | RunContext | RunEnded | RunRenamed | RunDeleted | RunRestored
-    | Param | Tag | TagDeleted | DatasetInput | ModelInput | ModelOutput | Artifact
+    | Param | Tag | TagDeleted | DatasetInput | ModelInput | ModelOutput | Artifact | ArtifactDeleted
     | ModelCreated | ModelFinalized | ModelParams | ModelTags | ModelTagDeleted | ModelDeleted
+    | ModelArtifact
     | SessionEnded | SessionLost | RangeDeclared | Series
 )  # fmt: skip
 CatalogEvent = (
     InstallationCreated
     | ExperimentCreated | ExperimentRenamed | ExperimentDeleted | ExperimentRestored
     | ExperimentTag | ExperimentTagDeleted
+    | RegisteredModelCreated | RegisteredModelRenamed | RegisteredModelUpdated | RegisteredModelDeleted
+    | RegisteredModelTag | RegisteredModelTagDeleted | RegisteredModelAlias | RegisteredModelAliasDeleted
+    | ModelVersionCreated | ModelVersionUpdated | ModelVersionStaged | ModelVersionDeleted
+    | ModelVersionTag | ModelVersionTagDeleted
 )  # fmt: skip
 Event = RunEvent | CatalogEvent
 
