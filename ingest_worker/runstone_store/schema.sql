@@ -5,7 +5,8 @@
 -- are run (search_path). Stable names for people are the views in schema "runstone" (views.sql).
 --
 -- Times are integer milliseconds UTC by the clock of the client that wrote the event, unless a column says
--- otherwise. Run ids, session ids and model ids are 32 hexadecimal digits made by the clients.
+-- otherwise. Run ids and session ids are 32 hexadecimal digits made by the clients, ids of logged models are
+-- "m-" and 32 hexadecimal digits.
 -- "immutable": written once with its row. "mutable": a later event may change it. Writer: the worker.
 
 -- Where ingest stands: one row a topic partition, the truth that Kafka's committed offsets only echo.
@@ -74,6 +75,7 @@ CREATE TABLE experiments (
     lifecycle_stage  text   NOT NULL DEFAULT 'active',  -- mutable
     creation_time    bigint NOT NULL,             -- immutable
     last_update_time bigint NOT NULL,             -- mutable
+    artifact_location text  NOT NULL DEFAULT '',  -- immutable: where its creator wants the artifacts; empty: in the installation's store
     CHECK (experiment_id >= 0 AND length(name) BETWEEN 1 AND 500),
     CHECK (lifecycle_stage IN ('active', 'deleted'))
 );
@@ -87,6 +89,79 @@ CREATE TABLE experiment_tags (
     value          text   NOT NULL,               -- mutable: the last one wins
     PRIMARY KEY (experiment_id, key)
 );
+
+-- What became of a request in the catalog that somebody waits for: short-lived, no part of what a run is.
+-- Kept for the newest 10,000 offsets of the catalog.
+CREATE TABLE verdicts (
+    request   text    PRIMARY KEY,                -- immutable: the id that the event carried
+    "offset"  bigint  NOT NULL,                   -- immutable: of the catalog's record that carried it
+    accepted  boolean NOT NULL,                   -- immutable
+    code      text    NOT NULL,                   -- immutable: '' where accepted, else why not: see docs/read-model.md
+    answer    jsonb   NOT NULL,                   -- immutable: facts at that point of the catalog: {"experiment_id", "name", "lifecycle_stage"} or {"version"}
+    CHECK (accepted = (code = '')),
+    CHECK (code IN ('', 'exists', 'missing', 'deleted', 'active', 'missing_version', 'missing_tag'))
+);
+CREATE INDEX verdicts_by_offset ON verdicts ("offset");
+
+-- The model registry, from the catalog: names, and numbered versions under them.
+CREATE TABLE registered_models (
+    name             text   PRIMARY KEY,          -- mutable: by a rename, which carries all of its rows along
+    description      text   NOT NULL,             -- mutable
+    creation_time    bigint NOT NULL,             -- immutable
+    last_update_time bigint NOT NULL,             -- mutable: by a rename or description, and by versions that come, go or change their stage
+    last_version     bigint NOT NULL DEFAULT 0,   -- mutable: the greatest number given out; numbers are never used again
+    CHECK (length(name) > 0 AND last_version >= 0)
+);
+CREATE INDEX registered_models_by_prefix ON registered_models (name text_pattern_ops);
+
+CREATE TABLE registered_model_tags (
+    name   text NOT NULL REFERENCES registered_models ON UPDATE CASCADE ON DELETE CASCADE,
+    key    text NOT NULL,                         -- immutable
+    value  text NOT NULL,                         -- mutable: the last one wins
+    PRIMARY KEY (name, key)
+);
+
+-- Deleted versions stay as rows, with what MLflow keeps of them: the number and the tags.
+CREATE TABLE model_versions (
+    name             text   NOT NULL REFERENCES registered_models ON UPDATE CASCADE ON DELETE CASCADE,
+    version          bigint NOT NULL,             -- immutable: dense from 1, in the catalog's order
+    source           text   NOT NULL,             -- immutable: URI of the model's files; '' once deleted, as are the next five
+    run_id           text   NOT NULL,             -- immutable: the run that made it, '' for none
+    run_link         text   NOT NULL,             -- immutable: a page about that run in another server
+    description      text   NOT NULL,             -- mutable
+    model_id         text   NOT NULL,             -- immutable: the logged model it is a version of, '' for none
+    user_name        text   NOT NULL,             -- immutable: who registered it
+    current_stage    text   NOT NULL DEFAULT 'None',    -- mutable
+    status           text   NOT NULL DEFAULT 'READY',   -- immutable: whether it can be used
+    creation_time    bigint NOT NULL,             -- immutable
+    last_update_time bigint NOT NULL,             -- mutable
+    lifecycle_stage  text   NOT NULL DEFAULT 'active',  -- mutable: deleted once and for ever
+    PRIMARY KEY (name, version),
+    CHECK (version > 0 AND status = 'READY'),
+    CHECK (current_stage IN ('None', 'Staging', 'Production', 'Archived')),
+    CHECK (lifecycle_stage IN ('active', 'deleted'))
+);
+CREATE INDEX model_versions_by_run ON model_versions (run_id) WHERE run_id <> '';
+CREATE INDEX model_versions_by_model ON model_versions (model_id) WHERE model_id <> '';
+
+CREATE TABLE model_version_tags (
+    name     text   NOT NULL,
+    version  bigint NOT NULL,                     -- immutable
+    key      text   NOT NULL,                     -- immutable
+    value    text   NOT NULL,                     -- mutable: the last one wins
+    PRIMARY KEY (name, version, key),
+    FOREIGN KEY (name, version) REFERENCES model_versions ON UPDATE CASCADE ON DELETE CASCADE
+);
+
+-- Names that point to one version each; those of a version that is deleted go with it.
+CREATE TABLE registered_model_aliases (
+    name     text   NOT NULL,
+    alias    text   NOT NULL,                     -- immutable
+    version  bigint NOT NULL,                     -- mutable: the last one wins
+    PRIMARY KEY (name, alias),
+    FOREIGN KEY (name, version) REFERENCES model_versions ON UPDATE CASCADE ON DELETE CASCADE
+);
+CREATE INDEX registered_model_aliases_by_version ON registered_model_aliases (name, version);
 
 -- Runs. Any event of a run makes its row; run_started fills it, so everything but the id may be unknown.
 CREATE TABLE runs (
@@ -168,7 +243,7 @@ DO $$ BEGIN
 EXCEPTION WHEN feature_not_supported THEN NULL;
 END $$;
 
--- The latest value of each series: maximal by (step, time, value), NaN lowest. Unindexed but for its key,
+-- The latest value of each series: maximal by (step, time, value), NaN lowest. What changes is not indexed,
 -- so that its updates stay within their page (HOT) at any rate.
 CREATE TABLE latest_metrics (
     run_id          text   NOT NULL,              -- immutable
@@ -183,6 +258,8 @@ CREATE TABLE latest_metrics (
     PRIMARY KEY (run_id, key, model_id, dataset_name, dataset_digest),
     CHECK (points > 0)
 ) WITH (fillfactor = 50);
+-- The metrics of a logged model. Its columns never change, so updates still stay within their page.
+CREATE INDEX latest_metrics_by_model ON latest_metrics (model_id, key) WHERE model_id <> '';
 
 -- A copy of latest_metrics that can be searched and sorted by value (per run and key the latest over all
 -- models and datasets); refreshed when a run ends and every few seconds. Readers take the live value of
@@ -219,8 +296,10 @@ CREATE TABLE dataset_inputs (
     profile      text   NOT NULL,
     tags         jsonb  NOT NULL,
     time         bigint NOT NULL,
+    stored       jsonb  NOT NULL DEFAULT '{}',    -- fields too large for an event -> SHA-256 of the text in the artifact store
     PRIMARY KEY (run_id, name, digest)
 );
+CREATE INDEX dataset_inputs_by_name ON dataset_inputs (name, digest);
 CREATE TABLE model_inputs (
     run_id    text   NOT NULL,                    -- immutable
     model_id  text   NOT NULL,                    -- immutable
@@ -252,4 +331,21 @@ CREATE TABLE logged_models (
     PRIMARY KEY (stream, model_id),
     CHECK (status IN ('PENDING', 'READY', 'FAILED')),
     CHECK (lifecycle_stage IN ('active', 'deleted'))
+);
+CREATE INDEX logged_models_by_id ON logged_models (model_id);
+CREATE INDEX logged_models_by_experiment ON logged_models (experiment_id, creation_time DESC NULLS LAST, model_id);
+CREATE INDEX logged_models_by_run ON logged_models (source_run_id) WHERE source_run_id <> '';
+
+-- Pointers to the files of logged models: the last one of each path.
+CREATE TABLE model_artifacts (
+    stream      text   NOT NULL,                  -- immutable: the stream that writes the model
+    model_id    text   NOT NULL,                  -- immutable
+    path        text   NOT NULL,                  -- immutable: relative to the model, with forward slashes
+    uri         text   NOT NULL,                  -- mutable: where the file lies
+    size        bigint NOT NULL,                  -- mutable: bytes
+    sha256      text   NOT NULL,                  -- mutable: 64 hexadecimal digits
+    media_type  text   NOT NULL,                  -- mutable
+    time        bigint NOT NULL,                  -- mutable
+    PRIMARY KEY (stream, model_id, path),
+    CHECK (size >= 0)
 );

@@ -7,7 +7,7 @@
 
 CREATE OR REPLACE VIEW runstone.experiments AS
 SELECT experiment_id, name, lifecycle_stage, creation_time, last_update_time,
-       to_timestamp(creation_time / 1000.0) AS created_at
+       to_timestamp(creation_time / 1000.0) AS created_at, artifact_location
 FROM experiments;
 COMMENT ON VIEW runstone.experiments IS 'Experiments, deleted ones included (lifecycle_stage).';
 
@@ -58,7 +58,8 @@ SELECT run_id, path, uri, size, sha256, media_type, time FROM artifacts;
 COMMENT ON VIEW runstone.artifacts IS 'Where each artifact of a run lies: the last pointer of each path. size: bytes.';
 
 CREATE OR REPLACE VIEW runstone.dataset_inputs AS
-SELECT run_id, name, digest, source_type, source, schema, profile, tags, time FROM dataset_inputs;
+SELECT run_id, name, digest, source_type, source, schema, profile, tags, time, stored
+FROM dataset_inputs;
 COMMENT ON VIEW runstone.dataset_inputs IS 'Datasets that runs read.';
 
 CREATE OR REPLACE VIEW runstone.model_inputs AS
@@ -74,6 +75,36 @@ SELECT model_id, experiment_id, name, model_type, source_run_id, status, lifecyc
        creation_time, last_update_time
 FROM logged_models;
 COMMENT ON VIEW runstone.logged_models IS 'Logged models, deleted ones included (lifecycle_stage).';
+
+CREATE OR REPLACE VIEW runstone.model_artifacts AS
+SELECT model_id, path, uri, size, sha256, media_type, time FROM model_artifacts;
+COMMENT ON VIEW runstone.model_artifacts IS 'Where each file of a logged model lies: the last pointer of each path. size: bytes.';
+
+CREATE OR REPLACE VIEW runstone.registered_models AS
+SELECT name, description, creation_time, last_update_time, last_version,
+       to_timestamp(creation_time / 1000.0) AS created_at
+FROM registered_models;
+COMMENT ON VIEW runstone.registered_models IS 'The names in the model registry. last_version: the greatest number given out, whether that version is deleted or not.';
+
+CREATE OR REPLACE VIEW runstone.registered_model_tags AS
+SELECT name, key, value FROM registered_model_tags;
+COMMENT ON VIEW runstone.registered_model_tags IS 'Tags of registered models.';
+
+CREATE OR REPLACE VIEW runstone.registered_model_aliases AS
+SELECT name, alias, version FROM registered_model_aliases;
+COMMENT ON VIEW runstone.registered_model_aliases IS 'Which version each alias of a registered model points to.';
+
+CREATE OR REPLACE VIEW runstone.model_versions AS
+SELECT name, version, source, run_id, run_link, description, model_id, user_name, current_stage, status,
+       creation_time, last_update_time, to_timestamp(creation_time / 1000.0) AS created_at
+FROM model_versions WHERE lifecycle_stage = 'active';
+COMMENT ON VIEW runstone.model_versions IS 'Versions of registered models, without the deleted ones.';
+
+CREATE OR REPLACE VIEW runstone.model_version_tags AS
+SELECT t.name, t.version, t.key, t.value
+FROM model_version_tags t JOIN model_versions v ON v.name = t.name AND v.version = t.version
+WHERE v.lifecycle_stage = 'active';
+COMMENT ON VIEW runstone.model_version_tags IS 'Tags of model versions, without those of deleted ones.';
 
 CREATE OR REPLACE VIEW runstone.sessions AS
 SELECT stream AS run_id, session, high_seq, missing, declared, ended, end_reason, clean

@@ -57,7 +57,11 @@ async def test_the_migrations_lead_to_exactly_schema_sql(database: str):
 async def test_migrating_again_or_at_the_same_time_changes_nothing(empty_database: str):
     done = await asyncio.gather(*(migrations.migrate(empty_database) for _ in range(3)))
     applied = [line for lines in done for line in lines if line.startswith("applied")]
-    assert applied == ["applied runstone_meta: 0001_generations", "applied runstone_g1: 0001_read_model"]
+    assert applied == [
+        "applied runstone_meta: 0001_generations",
+        "applied runstone_g1: 0001_read_model",
+        "applied runstone_g1: 0002_registry_and_verdicts",
+    ]
     assert await migrations.migrate(empty_database) == []
 
 
