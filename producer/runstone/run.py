@@ -235,10 +235,15 @@ class Run:
         self.log_text(content, artifact_file)
 
     def log_model(self, model: object, name: str = "model") -> None:
-        """Record a fitted object: ``<name>/model.pkl`` and its description ``<name>/model.json``.
+        """Record a fitted object as the folder *name* of the run's artifacts.
+
+        ``model.pkl`` is its pickle, ``model.json`` says its class, versions and parameters. Around an
+        estimator of scikit-learn's kind lie the files of MLflow's layout (``MLmodel`` and others), so that
+        ``mlflow.sklearn.load_model("runs:/<run id>/<name>")`` and ``mlflow.pyfunc.load_model`` load it.
+        Other objects are loaded by ``pickle``.
 
         Args:
-            model: anything that can be pickled; of scikit-learn-like objects the parameters are described.
+            model: anything that cloudpickle or, where that is not installed, pickle can write.
             name: the folder within the run's artifacts.
 
         Raises:
@@ -247,18 +252,21 @@ class Run:
         """
         from runstone import models  # noqa: PLC0415  # importing runstone must stay cheap
 
-        self._upload(
-            artifacts.within(name, models.MODEL_FILE), lambda target: models.dump_model(model, target)
-        )
-        self.log_text(models.describe_model(model), artifacts.within(name, models.DESCRIPTION_FILE))
+        folder = checked_artifact_path(name.rstrip("/") if isinstance(name, str) else name, "name")
+        for file in models.model_files(model, run_id=self.run_id, path=folder):
+            if not self._upload(artifacts.within(folder, file.name), file.write):
+                break  # the description of a pickle that is not there would be a lie
 
-    def _upload(self, path: str, fill: Callable[[Path], None]) -> None:
+    def _upload(self, path: str, fill: Callable[[Path], None]) -> bool:
+        """Order an upload; whether the spool took it."""
         if self.ended:
             raise ended(self._stream)
         self._session.writer.touch(self._stream)
         upload = artifacts.order_upload(self._session, self.run_id, self.experiment_id, path, fill)
-        if upload is not None:
-            self._uploads.append(upload)
+        if upload is None:
+            return False
+        self._uploads.append(upload)
+        return True
 
     def end(self, status: str = "FINISHED", reason: str = "") -> None:
         """End the run: FINISHED, FAILED or KILLED. Ended already: nothing happens.
