@@ -136,6 +136,7 @@ CREATE TABLE model_versions (
     creation_time    bigint NOT NULL,             -- immutable
     last_update_time bigint NOT NULL,             -- mutable
     lifecycle_stage  text   NOT NULL DEFAULT 'active',  -- mutable: deleted once and for ever
+    storage_location text   NOT NULL DEFAULT '',  -- immutable: where its files lie, if that is another place than source; '' once deleted
     PRIMARY KEY (name, version),
     CHECK (version > 0 AND status = 'READY'),
     CHECK (current_stage IN ('None', 'Staging', 'Production', 'Archived')),

@@ -456,7 +456,11 @@ class RegisteredModelAliasDeleted:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersionCreated:
-    """Its number is the next one of its model, by the order of the catalog; numbers are never used again."""
+    """Its number is the next one of its model, by the order of the catalog; numbers are never used again.
+
+    ``storage_location`` is where the files lie that ``source`` meant when the version was made; it is empty
+    where that is ``source`` itself.
+    """
 
     TYPE: ClassVar = "model_version_created"
     name: Text
@@ -469,6 +473,7 @@ class ModelVersionCreated:
     user: Text = ""
     tags: Tags = dataclasses.field(default_factory=dict)
     request: Text = ""
+    storage_location: Text = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ CREATE TABLE model_versions (
     creation_time    bigint NOT NULL,
     last_update_time bigint NOT NULL,
     lifecycle_stage  text   NOT NULL DEFAULT 'active',
+    storage_location text   NOT NULL DEFAULT '',
     PRIMARY KEY (name, version),
     CHECK (version > 0 AND status = 'READY'),
     CHECK (current_stage IN ('None', 'Staging', 'Production', 'Archived')),
