@@ -12,6 +12,8 @@ from runstone.events.types import SeriesKey
 from runstone_ingest.projector import Changes, Loaded, project
 from runstone_ingest.projector.points import group
 from runstone_ingest.projector.projection import Item
+from runstone_ingest.projector.rows import RegisteredModel
+from runstone_ingest.projector.runs import is_within
 from runstone_ingest.records import Admitted, Record
 
 
@@ -50,6 +52,33 @@ def admitted(envelope: Envelope, offset: int, topic: str = "t", partition: int =
 
 
 @dataclass
+class Hanging:
+    """The rows that hang on a registered model, but for its versions."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    version_tags: dict[tuple[int, str], str] = field(default_factory=dict)
+
+    def take(self, model: RegisteredModel) -> None:
+        """What a batch changed of them."""
+        for here, changed in (
+            (self.tags, model.tags),
+            (self.aliases, model.aliases),
+            (self.version_tags, model.version_tags),
+        ):
+            for key, value in changed.items():
+                here.pop(key, None)
+                if value is not None:
+                    here[key] = value
+        gone = [alias for alias, version in self.aliases.items() if version in model.deleted_versions]
+        for alias in gone:
+            del self.aliases[alias]
+
+    def __repr__(self) -> str:
+        return repr([sorted(rows.items()) for rows in vars(self).values()])
+
+
+@dataclass
 class Tables:
     """The rows, by their keys."""
 
@@ -62,6 +91,9 @@ class Tables:
     inputs: dict[Any, int] = field(default_factory=dict)
     outputs: dict[Any, int] = field(default_factory=dict)
     experiment_tags: dict[Any, str] = field(default_factory=dict)
+    model_artifacts: dict[Any, Any] = field(default_factory=dict)
+    registry: dict[str, "Hanging"] = field(default_factory=dict)
+    verdicts: dict[str, Any] = field(default_factory=dict)
     series: dict[Any, list[tuple[int, int, float]]] = field(default_factory=dict)
 
     def batch(self, items: list[Item]) -> Changes:
@@ -83,7 +115,11 @@ class Tables:
             self.tags.pop(tag_key, None)
             if tag is not None:
                 self.tags[tag_key] = tag.value, tag.time
+        for run_id, path in changes.deleted_artifacts:
+            for at in [at for at in self.artifacts if at[0] == run_id and is_within(path, at[1])]:
+                del self.artifacts[at]
         self.artifacts |= changes.artifacts
+        self.model_artifacts |= changes.model_artifacts
         self.datasets |= changes.dataset_inputs
         self.inputs = changes.model_inputs | self.inputs
         self.outputs = changes.model_outputs | self.outputs
@@ -91,6 +127,10 @@ class Tables:
             self.experiment_tags.pop(key, None)
             if value is not None:
                 self.experiment_tags[key] = value
+        self.loaded.experiment_tags = set(self.experiment_tags)
+        self._registry(changes)
+        for request, verdict in changes.verdicts.items():
+            self.verdicts.setdefault(request, (verdict.code, verdict.answer))
         if changes.segments:
             grouped = group(changes.segments)
             for number, series in enumerate(grouped.series):
@@ -105,6 +145,25 @@ class Tables:
                 )
         return changes
 
+    def _registry(self, changes: Changes) -> None:
+        stored = self.loaded.registered_models
+        for old, new, time in changes.moved:
+            model, hanging = stored.pop(old), self.registry.pop(old)
+            if new is not None:
+                assert new not in stored
+                stored[new], self.registry[new] = model, hanging
+                for version in model.versions.values():
+                    version.last_update_time = time
+        for name, model in changes.registered_models.items():
+            if model is None:
+                assert name not in stored
+                continue
+            hanging = self.registry.setdefault(name, Hanging())
+            versions = stored[name].versions | model.versions if name in stored else model.versions
+            hanging.take(model)
+            stored[name] = model.copy()
+            stored[name].versions, stored[name].stored = versions, True
+
     def content(self) -> str:
         """Everything that must not depend on how records were packed, batched and repeated; NaN equals NaN."""
         runs = {key: asdict(run) | {"last_offset": None} for key, run in sorted(self.loaded.runs.items())}
@@ -112,4 +171,8 @@ class Tables:
         rest = {
             name: sorted(getattr(self, name).items(), key=repr) for name in vars(self) if name != "loaded"
         }
-        return repr((runs, marks, sorted(self.loaded.models.items()), sorted(self.loaded.experiments), rest))
+        registry = [asdict(model) for _name, model in sorted(self.loaded.registered_models.items())]
+        for model in registry:
+            model["versions"] = sorted(model["versions"].items())
+        models, experiments = sorted(self.loaded.models.items()), sorted(self.loaded.experiments.items())
+        return repr((runs, marks, models, experiments, registry, rest))

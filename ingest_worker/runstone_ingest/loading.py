@@ -15,7 +15,9 @@ from runstone_ingest.projector.rows import (
     Loaded,
     MarkKey,
     Model,
+    ModelVersion,
     Needed,
+    RegisteredModel,
     Run,
 )
 from runstone_store import named_sql
@@ -97,7 +99,23 @@ class Memory:
             for row in await connection.fetch(_SQL["experiments"], *wanted):
                 loaded.experiments[row["experiment_id"]] = Experiment(**row)
             loaded.installed = await connection.fetchval(_SQL["installed"])
+        if needed.experiment_tags:
+            ids, keys = zip(*needed.experiment_tags, strict=True)
+            for row in await connection.fetch(_SQL["experiment_tags"], ids, keys):
+                loaded.experiment_tags.add((row["experiment_id"], row["key"]))
+        if needed.registered_models:
+            await self._load_registry(connection, needed, loaded)
         return loaded
+
+    async def _load_registry(self, connection: Any, needed: Needed, loaded: Loaded) -> None:
+        names = list(needed.registered_models)
+        for row in await connection.fetch(_SQL["registered_models"], names):
+            loaded.registered_models[row["name"]] = RegisteredModel(**row, stored=True)
+        if needed.versions or needed.stages:
+            wanted = list(needed.versions), list(needed.stages)
+            for name, *columns in await connection.fetch(_SQL["model_versions"], names, *wanted):
+                version = ModelVersion(*columns)
+                loaded.registered_models[name].versions[version.version] = version
 
     async def _load_marks(self, connection: Any, wanted: list[MarkKey], loaded: Loaded) -> None:
         streams, sessions = zip(*wanted, strict=True)

@@ -5,7 +5,7 @@ partitions by compare-and-set on (epoch, next offset): it locks their rows, and 
 not where we left it, nothing was done. Rows, marks, dead letters and offsets then become visible together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -16,8 +16,11 @@ from runstone_ingest import chunk_copy
 from runstone_ingest.exceptions import NotOurPartitionError, RefusedRowsError
 from runstone_ingest.marks import Mark
 from runstone_ingest.projector.points import Grouped, group
-from runstone_ingest.projector.rows import Changes, MarkKey, Tally
+from runstone_ingest.projector.rows import Changes, MarkKey, RegisteredModel, Tally
 from runstone_store import named_sql
+
+VERDICTS_KEPT: Final = 10_000
+"""Offsets of the catalog; nobody waits for a verdict for longer than some seconds."""
 
 _SQL: Final = named_sql.load(__file__, "writer.sql")
 
@@ -59,6 +62,8 @@ async def write(connection: Any, advances: Sequence[Advance], changes: Changes) 
             await _run_rows(connection, changes)
             await _beside_runs(connection, changes)
             await _catalog(connection, changes)
+            await _registry(connection, changes)
+            await _verdicts(connection, changes)
             await _dead_letters(connection, changes)
             if changes.marks:
                 await connection.execute(_SQL["marks"], _json(map(_mark_row, sorted(changes.marks.items()))))
@@ -66,6 +71,18 @@ async def write(connection: Any, advances: Sequence[Advance], changes: Changes) 
                 await connection.execute(_SQL["rank_metrics"], ended)
     except _REFUSED as refused:
         raise RefusedRowsError(f"Postgres refuses it: {refused}") from refused
+
+
+async def tell_applied(connection: Any, generation: str) -> None:
+    """Wake whoever waits for the read model to reach an offset; only after `write` has returned.
+
+    A statement of its own, because the commit of a transaction that has notified takes a lock that all of
+    the server's databases share: within the batch's transaction, workers would commit one after the other.
+
+    Raises:
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the connection or the server fails.
+    """
+    await connection.execute(_SQL["tell_applied"], generation)
 
 
 async def rank(connection: Any, held: Iterable[tuple[str, int, int]], run_ids: Sequence[str]) -> None:
@@ -154,6 +171,9 @@ async def _beside_runs(connection: Any, changes: Changes) -> None:
         await connection.execute(_SQL["tags"], _json(kept))
     if gone := [key for key, tag in tags if tag is None]:
         await connection.execute(_SQL["delete_tags"], *map(list, zip(*gone, strict=True)))
+    if changes.deleted_artifacts:
+        gone = sorted(changes.deleted_artifacts)
+        await connection.execute(_SQL["delete_artifacts"], *map(list, zip(*gone, strict=True)))
     if changes.artifacts:
         rows = [{"run_id": key[0], **asdict(a)} for key, a in sorted(changes.artifacts.items())]
         await connection.execute(_SQL["artifacts"], _json(rows))
@@ -175,6 +195,9 @@ async def _beside_runs(connection: Any, changes: Changes) -> None:
     if changes.models:
         models = [changes.models[key] for key in sorted(changes.models)]
         await connection.execute(_SQL["logged_models"], _json(models))
+    if changes.model_artifacts:
+        rows = [{"stream": key[0], **asdict(a)} for key, a in sorted(changes.model_artifacts.items())]
+        await connection.execute(_SQL["model_artifacts"], _json(rows))
 
 
 async def _params(connection: Any, changes: Changes) -> None:
@@ -196,14 +219,86 @@ async def _catalog(connection: Any, changes: Changes) -> None:
     if changes.installation is not None:
         made = changes.installation
         await connection.execute(_SQL["installation"], made.installation_id, made.partitions, made.time)
-    if changes.experiments:
-        rows = _json(changes.experiments[key] for key in sorted(changes.experiments))
-        await connection.execute(_SQL["experiments"], rows)
+    before = changes.loaded.experiments
+    if changed := [row for key, row in sorted(changes.experiments.items()) if row != before.get(key)]:
+        await connection.execute(_SQL["experiments"], _json(changed))
     tags = sorted(changes.experiment_tags.items(), key=lambda item: item[0])
     if kept := [{"experiment_id": e, "key": k, "value": v} for (e, k), v in tags if v is not None]:
         await connection.execute(_SQL["experiment_tags"], _json(kept))
     if gone := [key for key, value in tags if value is None]:
         await connection.execute(_SQL["delete_experiment_tags"], *map(list, zip(*gone, strict=True)))
+
+
+async def _registry(connection: Any, changes: Changes) -> None:
+    for old, new, time in changes.moved:
+        if new is None:
+            await connection.execute(_SQL["delete_registered_model"], old)
+        else:
+            await connection.execute(_SQL["rename_registered_model"], old, new, time)
+    moved = {name for old, new, _time in changes.moved for name in (old, new)}
+    before = {name: row for name, row in changes.loaded.registered_models.items() if name not in moved}
+    found = [model for _name, model in sorted(changes.registered_models.items()) if model is not None]
+    models = [model for model in found if model != before.get(model.name)]
+    if models:
+        await _registered_models(connection, models)
+        await _model_versions(connection, models, before)
+        await _aliases(connection, models)
+
+
+async def _registered_models(connection: Any, models: Sequence[RegisteredModel]) -> None:
+    columns = ("name", "description", "creation_time", "last_update_time", "last_version")
+    rows = [{column: getattr(model, column) for column in columns} for model in models]
+    await connection.execute(_SQL["registered_models"], _json(rows))
+    tags = [(model.name, key, value) for model in models for key, value in sorted(model.tags.items())]
+    if kept := [{"name": n, "key": k, "value": value} for n, k, value in tags if value is not None]:
+        await connection.execute(_SQL["registered_model_tags"], _json(kept))
+    if gone := [(n, k) for n, k, value in tags if value is None]:
+        await connection.execute(_SQL["delete_registered_model_tags"], *map(list, zip(*gone, strict=True)))
+
+
+async def _model_versions(
+    connection: Any, models: Sequence[RegisteredModel], before: Mapping[str, RegisteredModel]
+) -> None:
+    rows = []
+    for model in models:
+        known = before[model.name].versions if model.name in before else {}
+        changed = [row for number, row in sorted(model.versions.items()) if row != known.get(number)]
+        rows += [{"name": model.name, **asdict(row)} for row in changed]
+    if rows:
+        await connection.execute(_SQL["model_versions"], _json(rows))
+    tags = [
+        (model.name, *key, value) for model in models for key, value in sorted(model.version_tags.items())
+    ]
+    if kept := [
+        {"name": name, "version": version, "key": key, "value": value}
+        for name, version, key, value in tags
+        if value is not None
+    ]:
+        await connection.execute(_SQL["model_version_tags"], _json(kept))
+    if gone := [tag[:3] for tag in tags if tag[3] is None]:
+        await connection.execute(_SQL["delete_model_version_tags"], *map(list, zip(*gone, strict=True)))
+
+
+async def _aliases(connection: Any, models: Sequence[RegisteredModel]) -> None:
+    aliases = [(model.name, alias, at) for model in models for alias, at in sorted(model.aliases.items())]
+    if kept := [
+        {"name": name, "alias": alias, "version": at} for name, alias, at in aliases if at is not None
+    ]:
+        await connection.execute(_SQL["registered_model_aliases"], _json(kept))
+    if gone := [(name, alias) for name, alias, at in aliases if at is None]:
+        await connection.execute(_SQL["delete_registered_model_aliases"], *map(list, zip(*gone, strict=True)))
+    if freed := [(model.name, version) for model in models for version in sorted(model.deleted_versions)]:
+        await connection.execute(_SQL["delete_aliases_of_versions"], *map(list, zip(*freed, strict=True)))
+
+
+async def _verdicts(connection: Any, changes: Changes) -> None:
+    if not changes.verdicts:
+        return
+    found = [verdict for _request, verdict in sorted(changes.verdicts.items())]
+    rows = [{**asdict(verdict), "accepted": not verdict.code} for verdict in found]
+    await connection.execute(_SQL["verdicts"], _json(rows))
+    newest = max(verdict.offset for verdict in found)
+    await connection.execute(_SQL["prune_verdicts"], newest - VERDICTS_KEPT)
 
 
 async def _dead_letters(connection: Any, changes: Changes) -> None:

@@ -98,6 +98,12 @@ ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value, time = excluded.
 DELETE FROM tags t USING unnest($1::text[], $2::text[]) AS gone (run_id, key)
 WHERE t.run_id = gone.run_id AND t.key = gone.key;
 
+-- name: delete_artifacts
+-- Pointers of these paths and of whatever lies below them; the empty path is the run's whole tree.
+DELETE FROM artifacts a USING unnest($1::text[], $2::text[]) AS gone (run_id, path)
+WHERE a.run_id = gone.run_id
+  AND (gone.path = '' OR a.path = gone.path OR starts_with(a.path, gone.path || '/'));
+
 -- name: artifacts
 -- The last pointer of each path.
 INSERT INTO artifacts (run_id, path, uri, size, sha256, media_type, time)
@@ -109,12 +115,12 @@ SET uri = excluded.uri, size = excluded.size, sha256 = excluded.sha256, media_ty
 
 -- name: dataset_inputs
 -- The last word on each dataset of a run.
-INSERT INTO dataset_inputs (run_id, name, digest, source_type, source, schema, profile, tags, time)
-SELECT run_id, name, digest, source_type, source, schema, profile, tags, time
+INSERT INTO dataset_inputs (run_id, name, digest, source_type, source, schema, profile, tags, time, stored)
+SELECT run_id, name, digest, source_type, source, schema, profile, tags, time, stored
 FROM json_populate_recordset(null::dataset_inputs, $1::json)
 ON CONFLICT (run_id, name, digest) DO UPDATE
 SET source_type = excluded.source_type, source = excluded.source, schema = excluded.schema,
-    profile = excluded.profile, tags = excluded.tags, time = excluded.time;
+    profile = excluded.profile, tags = excluded.tags, time = excluded.time, stored = excluded.stored;
 
 -- name: model_inputs
 -- Models that runs read.
@@ -141,6 +147,15 @@ SET experiment_id = excluded.experiment_id, name = excluded.name, model_type = e
     lifecycle_stage = excluded.lifecycle_stage, params = excluded.params, tags = excluded.tags,
     creation_time = excluded.creation_time, last_update_time = excluded.last_update_time;
 
+-- name: model_artifacts
+-- The last pointer of each path of a logged model.
+INSERT INTO model_artifacts (stream, model_id, path, uri, size, sha256, media_type, time)
+SELECT stream, model_id, path, uri, size, sha256, media_type, time
+FROM json_populate_recordset(null::model_artifacts, $1::json)
+ON CONFLICT (stream, model_id, path) DO UPDATE
+SET uri = excluded.uri, size = excluded.size, sha256 = excluded.sha256, media_type = excluded.media_type,
+    time = excluded.time;
+
 -- name: installation
 -- The installation; the first one counts.
 INSERT INTO installation (installation_id, partitions, creation_time) VALUES ($1, $2, $3)
@@ -148,8 +163,9 @@ ON CONFLICT DO NOTHING;
 
 -- name: experiments
 -- Whole rows of experiments.
-INSERT INTO experiments (experiment_id, name, created_as, creation_time, last_update_time, lifecycle_stage)
-SELECT experiment_id, name, created_as, creation_time, last_update_time, lifecycle_stage
+INSERT INTO experiments (experiment_id, name, created_as, creation_time, last_update_time, lifecycle_stage,
+    artifact_location)
+SELECT experiment_id, name, created_as, creation_time, last_update_time, lifecycle_stage, artifact_location
 FROM json_populate_recordset(null::experiments, $1::json)
 ON CONFLICT (experiment_id) DO UPDATE
 SET name = excluded.name, creation_time = excluded.creation_time,
@@ -165,6 +181,92 @@ ON CONFLICT (experiment_id, key) DO UPDATE SET value = excluded.value;
 -- Tags of experiments that were deleted last.
 DELETE FROM experiment_tags t USING unnest($1::bigint[], $2::text[]) AS gone (experiment_id, key)
 WHERE t.experiment_id = gone.experiment_id AND t.key = gone.key;
+
+-- name: delete_registered_model
+-- A registered model that was deleted, and by cascade whatever hangs on it.
+DELETE FROM registered_models WHERE name = $1;
+
+-- name: rename_registered_model
+-- A new name; it moves by cascade whatever hangs on the model, all versions of which are touched by it.
+WITH renamed AS (
+    UPDATE registered_models SET name = $2 WHERE name = $1
+)
+UPDATE model_versions SET last_update_time = $3 WHERE name = $1;
+
+-- name: registered_models
+-- Whole rows of registered models.
+INSERT INTO registered_models (name, description, creation_time, last_update_time, last_version)
+SELECT name, description, creation_time, last_update_time, last_version
+FROM json_populate_recordset(null::registered_models, $1::json)
+ON CONFLICT (name) DO UPDATE
+SET description = excluded.description, last_update_time = excluded.last_update_time,
+    last_version = excluded.last_version;
+
+-- name: registered_model_tags
+-- The last value of each tag of a registered model.
+INSERT INTO registered_model_tags (name, key, value)
+SELECT name, key, value FROM json_populate_recordset(null::registered_model_tags, $1::json)
+ON CONFLICT (name, key) DO UPDATE SET value = excluded.value;
+
+-- name: delete_registered_model_tags
+-- Tags of registered models that were deleted last.
+DELETE FROM registered_model_tags t USING unnest($1::text[], $2::text[]) AS gone (name, key)
+WHERE t.name = gone.name AND t.key = gone.key;
+
+-- name: model_versions
+-- Whole rows of model versions.
+INSERT INTO model_versions (name, version, source, run_id, run_link, description, model_id, user_name,
+    current_stage, creation_time, last_update_time, lifecycle_stage)
+SELECT name, version, source, run_id, run_link, description, model_id, user_name,
+    current_stage, creation_time, last_update_time, lifecycle_stage
+FROM json_populate_recordset(null::model_versions, $1::json)
+ON CONFLICT (name, version) DO UPDATE
+SET source = excluded.source, run_id = excluded.run_id, run_link = excluded.run_link,
+    description = excluded.description, model_id = excluded.model_id, user_name = excluded.user_name,
+    current_stage = excluded.current_stage, last_update_time = excluded.last_update_time,
+    lifecycle_stage = excluded.lifecycle_stage;
+
+-- name: model_version_tags
+-- The last value of each tag of a model version.
+INSERT INTO model_version_tags (name, version, key, value)
+SELECT name, version, key, value FROM json_populate_recordset(null::model_version_tags, $1::json)
+ON CONFLICT (name, version, key) DO UPDATE SET value = excluded.value;
+
+-- name: delete_model_version_tags
+-- Tags of model versions that were deleted last.
+DELETE FROM model_version_tags t
+USING unnest($1::text[], $2::bigint[], $3::text[]) AS gone (name, version, key)
+WHERE t.name = gone.name AND t.version = gone.version AND t.key = gone.key;
+
+-- name: registered_model_aliases
+-- Where each alias points to since it was last set.
+INSERT INTO registered_model_aliases (name, alias, version)
+SELECT name, alias, version FROM json_populate_recordset(null::registered_model_aliases, $1::json)
+ON CONFLICT (name, alias) DO UPDATE SET version = excluded.version;
+
+-- name: delete_registered_model_aliases
+-- Aliases that were deleted last.
+DELETE FROM registered_model_aliases a USING unnest($1::text[], $2::text[]) AS gone (name, alias)
+WHERE a.name = gone.name AND a.alias = gone.alias;
+
+-- name: delete_aliases_of_versions
+-- Aliases that still point to versions that were deleted.
+DELETE FROM registered_model_aliases a USING unnest($1::text[], $2::bigint[]) AS gone (name, version)
+WHERE a.name = gone.name AND a.version = gone.version;
+
+-- name: verdicts
+-- What was said to requests; the first word counts.
+INSERT INTO verdicts (request, "offset", accepted, code, answer)
+SELECT request, "offset", accepted, code, answer FROM json_populate_recordset(null::verdicts, $1::json)
+ON CONFLICT (request) DO NOTHING;
+
+-- name: prune_verdicts
+-- Verdicts that nobody waits for any more: by the catalog's offsets and no clock, so that a replay ends alike.
+DELETE FROM verdicts WHERE "offset" <= $1;
+
+-- name: tell_applied
+-- To whoever waits until the read model has reached an offset: look again.
+SELECT pg_notify('runstone_applied', $1);
 
 -- name: dead_letter
 -- A record that could not be applied, and why.

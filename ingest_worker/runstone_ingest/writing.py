@@ -209,6 +209,7 @@ class Writing:
             self.committed[TopicPartition(holding.topic, holding.partition)] = advance.next_offset
         self._memory.committed(changes)
         self._note_unranked(batch, changes)
+        await writer.tell_applied(self._connection, self.generation)
 
     def _note_unranked(self, batch: Sequence[Gathered], changes: Changes) -> None:
         if not changes.segments:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runstone.events import CATALOG, Envelope, cut, types
-from runstone_ingest.projector.catalog import IN_THE_CATALOG, Names
+from runstone_ingest.projector.catalog import Names, apply_to_catalog, needed_of_catalog
 from runstone_ingest.projector.models import ON_A_MODEL
 from runstone_ingest.projector.points import Segment
 from runstone_ingest.projector.rows import Changes, Loaded, Needed, Run, Tally
@@ -37,7 +37,9 @@ def needed(items: Iterable[Item]) -> Needed:
         stream = envelope.stream
         found.marks.add((stream, envelope.session))
         if stream == CATALOG:
-            _needed_of_catalog(found, envelope)
+            for event in envelope.events:
+                assert isinstance(event, types.CatalogEvent)
+                needed_of_catalog(found, event)
             continue
         found.runs.add(stream)
         for event in envelope.events:
@@ -46,19 +48,6 @@ def needed(items: Iterable[Item]) -> Needed:
             elif isinstance(event, ModelEvent):
                 found.models.add((stream, event.model_id))
     return found
-
-
-def _needed_of_catalog(found: Needed, envelope: Envelope) -> None:
-    for event in envelope.events:
-        if isinstance(event, types.InstallationCreated):
-            found.experiment_ids.add(0)
-        elif isinstance(event, types.ExperimentCreated):
-            found.experiment_names.add(event.name)
-        else:
-            assert isinstance(event, types.CatalogEvent)
-            found.experiment_ids.add(event.experiment_id)
-            if isinstance(event, types.ExperimentRenamed):
-                found.experiment_names.add(event.name)
 
 
 def project(items: Iterable[Item], loaded: Loaded) -> Changes:
@@ -85,7 +74,8 @@ def project(items: Iterable[Item], loaded: Loaded) -> Changes:
             piece = cut(envelope, low, end)
             if piece.stream == CATALOG:
                 for event in piece.events:
-                    IN_THE_CATALOG[type(event)](changes, names, event)
+                    assert isinstance(event, types.CatalogEvent)
+                    apply_to_catalog(changes, names, event, record.offset)
             else:
                 _Stream(changes, piece, record.partition, record.offset).apply()
     return changes
@@ -130,6 +120,10 @@ class _Stream:
                 self._apply_to_session(event)
             elif isinstance(event, ModelEvent):
                 self._apply_to_model(event)
+            elif isinstance(event, types.ModelArtifact):
+                if event.model_id != stream:
+                    self._run()
+                changes.model_artifacts[stream, event.model_id, event.path] = event
             else:
                 self._run()  # a series, which _segments takes
         self._segments()

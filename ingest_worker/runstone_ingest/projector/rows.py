@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from runstone.events import types
 from runstone_ingest.marks import Mark
@@ -67,6 +67,71 @@ class Experiment:
     creation_time: int
     last_update_time: int
     lifecycle_stage: str = "active"
+    artifact_location: str = ""
+
+
+@dataclass(slots=True)
+class ModelVersion:
+    """A row of ``model_versions``, but for the name that it hangs on."""
+
+    version: int
+    source: str
+    creation_time: int
+    last_update_time: int
+    run_id: str = ""
+    run_link: str = ""
+    description: str = ""
+    model_id: str = ""
+    user_name: str = ""
+    current_stage: str = "None"
+    lifecycle_stage: str = "active"
+
+
+@dataclass(slots=True)
+class RegisteredModel:
+    """A row of ``registered_models``, and what a batch changes of the rows that hang on it.
+
+    They hang on the model and not on its name, so that a rename moves them all. A tag or alias that is None
+    is deleted. ``versions`` holds those that were loaded as well.
+    """
+
+    name: str
+    creation_time: int
+    last_update_time: int
+    description: str = ""
+    last_version: int = 0
+    stored: bool = False  # whether the database has it, under whatever name
+    tags: dict[str, str | None] = field(default_factory=dict)
+    aliases: dict[str, int | None] = field(default_factory=dict)
+    versions: dict[int, ModelVersion] = field(default_factory=dict)
+    version_tags: dict[tuple[int, str], str | None] = field(default_factory=dict)
+    deleted_versions: set[int] = field(default_factory=set)  # whose aliases go
+
+    def copy(self) -> "RegisteredModel":
+        """One that can be changed while this one stays what the database holds."""
+        made = copy(self)
+        made.tags, made.aliases, made.version_tags = {}, {}, {}
+        made.versions = {number: copy(version) for number, version in self.versions.items()}
+        made.deleted_versions = set()
+        return made
+
+
+class Moved(NamedTuple):
+    """What became of a registered model that the database has under the name ``old``."""
+
+    old: str
+    new: str | None  # None: it was deleted
+    time: int
+
+
+@dataclass(slots=True)
+class Verdict:
+    """A row of ``verdicts``; it is accepted where ``code`` is empty."""
+
+    request: str
+    offset: int
+    code: str
+    answer: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -87,6 +152,10 @@ class Needed:
     models: set[ModelKey] = field(default_factory=set)
     experiment_ids: set[int] = field(default_factory=set)
     experiment_names: set[str] = field(default_factory=set)
+    experiment_tags: set[tuple[int, str]] = field(default_factory=set)
+    registered_models: set[str] = field(default_factory=set)
+    versions: set[int] = field(default_factory=set)  # of any of these models, since one may be renamed
+    stages: set[str] = field(default_factory=set)  # all versions of these models that are in one of them
 
 
 @dataclass(slots=True)
@@ -97,6 +166,8 @@ class Loaded:
     runs: dict[str, Run] = field(default_factory=dict)
     models: dict[ModelKey, Model] = field(default_factory=dict)
     experiments: dict[int, Experiment] = field(default_factory=dict)
+    experiment_tags: set[tuple[int, str]] = field(default_factory=set)
+    registered_models: dict[str, RegisteredModel] = field(default_factory=dict)
     installed: bool = False
 
 
@@ -115,7 +186,9 @@ class Changes:
 
     Whole rows (marks, runs, models, experiments) replace those with the same key. ``params`` holds for each
     (run, key) the distinct values in topic order; the first that was ever given wins. A tag that is None is
-    deleted. Of a run that is not in ``written`` nothing but ``last_offset`` changed.
+    deleted. Of a run that is not in ``written`` nothing but ``last_offset`` changed. Stored pointers of paths
+    in ``deleted_artifacts``, and of what lies below, go before ``artifacts`` come. ``moved`` happened, in
+    this order, to registered models that are stored; a name in ``registered_models`` that is None is free.
     """
 
     loaded: Loaded
@@ -125,6 +198,8 @@ class Changes:
     params: dict[tuple[str, str], list[Param]] = field(default_factory=dict)
     tags: dict[tuple[str, str], types.Tag | None] = field(default_factory=dict)
     artifacts: dict[tuple[str, str], types.Artifact] = field(default_factory=dict)
+    deleted_artifacts: set[tuple[str, str]] = field(default_factory=set)
+    model_artifacts: dict[tuple[str, str, str], types.ModelArtifact] = field(default_factory=dict)
     dataset_inputs: dict[tuple[str, str, str], types.DatasetInput] = field(default_factory=dict)
     model_inputs: dict[tuple[str, str], int] = field(default_factory=dict)
     model_outputs: dict[tuple[str, str, int], int] = field(default_factory=dict)
@@ -132,6 +207,9 @@ class Changes:
     installation: types.InstallationCreated | None = None
     experiments: dict[int, Experiment] = field(default_factory=dict)
     experiment_tags: dict[tuple[int, str], str | None] = field(default_factory=dict)
+    registered_models: dict[str, RegisteredModel | None] = field(default_factory=dict)
+    moved: list[Moved] = field(default_factory=list)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     tallies: dict[tuple[str, int], Tally] = field(default_factory=dict)
@@ -181,3 +259,17 @@ class Changes:
                 return None
             found = self.experiments[experiment_id] = copy(before)
         return found
+
+    def has_experiment_tag(self, experiment_id: int, key: str) -> bool:
+        """Whether the experiment has a tag of that key at this point of the catalog."""
+        at = (experiment_id, key)
+        if at in self.experiment_tags:
+            return self.experiment_tags[at] is not None
+        return at in self.loaded.experiment_tags
+
+    def registered_model(self, name: str) -> RegisteredModel | None:
+        """The registered model that has this name at this point, to be changed; None where there is none."""
+        if name not in self.registered_models:
+            before = self.loaded.registered_models.get(name)
+            self.registered_models[name] = before.copy() if before is not None else None
+        return self.registered_models[name]

@@ -98,6 +98,18 @@ def _artifact(changes: Changes, run_id: str, _session: str, event: types.Artifac
     changes.artifacts[run_id, event.path] = event
 
 
+def _artifact_deleted(changes: Changes, run_id: str, _session: str, event: types.ArtifactDeleted) -> None:
+    changes.deleted_artifacts.add((run_id, event.path))
+    gone = [key for key in changes.artifacts if key[0] == run_id and is_within(event.path, key[1])]
+    for key in gone:
+        del changes.artifacts[key]
+
+
+def is_within(folder: str, path: str) -> bool:
+    """Whether *path* is *folder* or lies below it; the empty one is the run's whole tree."""
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
 def _dataset_input(changes: Changes, run_id: str, _session: str, event: types.DatasetInput) -> None:
     changes.dataset_inputs[run_id, event.name, event.digest] = event
 
@@ -115,6 +127,7 @@ BESIDE_THE_RUN: Final[Mapping[type, Callable[[Changes, str, str, Any], None]]] =
     types.Tag: _tag,
     types.TagDeleted: _tag_deleted,
     types.Artifact: _artifact,
+    types.ArtifactDeleted: _artifact_deleted,
     types.DatasetInput: _dataset_input,
     types.ModelInput: _model_input,
     types.ModelOutput: _model_output,
