@@ -11,6 +11,7 @@ RUN = "0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
 SESSION = "0190f5d8e4a07aaabbbbccccddddeeee"
 OTHER = "0190f5d8e4a17aaabbbbccccddddeeef"
 MODEL = "m-0190f5d8e4b17c3a9b1d2e3f4a5b6c7e"
+REQUEST = "7f3c0d1e2b4a49688796a5b4c3d2e1f0"
 NOW = 1_764_000_000_000
 
 
@@ -94,5 +95,49 @@ GOLDEN = {
         e.ExperimentTag(1234567, "owner", "alice", NOW),
         e.ExperimentTagDeleted(1234567, "owner", NOW),
         stream=CATALOG,
+    ),
+    "catalog_requests": events(
+        e.ExperimentCreated("Churn", NOW, {"team": "growth"}, "s3://elsewhere/churn", REQUEST),
+        e.ExperimentRenamed(1234567, "Churn 2", NOW, REQUEST),
+        e.ExperimentDeleted(1234567, NOW, REQUEST),
+        e.ExperimentRestored(1234567, NOW, REQUEST),
+        e.ExperimentTag(1234567, "owner", "alice", NOW, REQUEST),
+        e.ExperimentTagDeleted(1234567, "owner", NOW, REQUEST),
+        first_seq=7,
+        stream=CATALOG,
+    ),
+    "registry": events(
+        e.RegisteredModelCreated("churn", NOW, "who leaves", {"team": "growth"}, REQUEST),
+        e.RegisteredModelCreated("größe αβγ", NOW),
+        e.RegisteredModelRenamed("churn", "leaving", NOW, REQUEST),
+        e.RegisteredModelUpdated("leaving", "", NOW),
+        e.RegisteredModelTag("leaving", "owner", "alice", NOW),
+        e.RegisteredModelTagDeleted("leaving", "owner", NOW),
+        e.ModelVersionCreated(
+            "leaving", f"models:/{MODEL}", NOW, RUN, "https://elsewhere/run", "the first", MODEL, "alice", {"C": "0.1"}, REQUEST
+        ),
+        e.ModelVersionCreated("leaving", "s3://bucket/model", NOW),
+        e.ModelVersionUpdated("leaving", 1, "the best", NOW),
+        e.ModelVersionStaged("leaving", 1, "Production", NOW, archive_existing=True),
+        e.ModelVersionStaged("leaving", 2, "Staging", NOW),
+        e.ModelVersionTag("leaving", 1, "checked", "yes", NOW),
+        e.ModelVersionTagDeleted("leaving", 1, "checked", NOW),
+        e.RegisteredModelAlias("leaving", "champion", 1, NOW, REQUEST),
+        e.RegisteredModelAliasDeleted("leaving", "champion", NOW),
+        e.ModelVersionDeleted("leaving", 2, NOW),
+        e.RegisteredModelDeleted("leaving", NOW),
+        first_seq=13,
+        stream=CATALOG,
+    ),
+    "model_artifacts": events(
+        e.ModelCreated(MODEL, 1234567, "model", NOW),
+        e.ModelArtifact(MODEL, "MLmodel", "file:///a/1234567/models/m/artifacts/MLmodel", 512, "ab" * 32, "text/plain", NOW),
+        e.ModelFinalized(MODEL, "READY", NOW),
+        stream=MODEL,
+    ),
+    "stored_fields_and_deleted_artifacts": events(
+        e.DatasetInput("churn.csv", "d1g3st", NOW, "local", "/data", "", "", {}, {"schema": "cd" * 32, "profile": "ef" * 32}),
+        e.ArtifactDeleted("plots", NOW),
+        first_seq=2,
     ),
 }  # fmt: skip
