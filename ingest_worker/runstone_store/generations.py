@@ -6,6 +6,8 @@ on. A reader asks for the live one in the same transaction as for the data, beca
 
 from typing import Any, Final
 
+import asyncpg
+
 from runstone_store import named_sql
 from runstone_store.exceptions import NotMigratedError
 
@@ -21,8 +23,10 @@ async def live(connection: Any) -> str:
     Raises:
         NotMigratedError: the database holds no read model.
     """
-    if await connection.fetchval(_SQL["is_migrated"]):
+    try:
         generation = await connection.fetchval(_SQL["live"])
-        if generation is not None:
-            return str(generation)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        generation = None
+    if generation is not None:
+        return str(generation)
     raise NotMigratedError("this database holds no read model of Runstone; run 'runstone migrate' on it")

@@ -6,6 +6,7 @@ asyncpg prepares named statements, the worker sets its session up once and names
 """
 
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
@@ -79,6 +80,10 @@ async def _become_reader(connection: Any) -> None:
         await connection.execute(_ROLES["become_reader"])
 
 
+async def _keep(_connection: Any) -> None:
+    """Leave the session as it is between two users: readers change nothing of it, and asking costs a way."""
+
+
 async def open_readers(dsn: str, application: str, size: int = 8) -> Any:
     """An asyncpg pool of up to *size* connections that can only read, shown to people as *application*.
 
@@ -91,6 +96,7 @@ async def open_readers(dsn: str, application: str, size: int = 8) -> Any:
         max_size=size,
         timeout=10,
         init=_become_reader,
+        reset=_keep,
         server_settings={
             "application_name": application,
             "default_transaction_read_only": "on",
@@ -98,3 +104,23 @@ async def open_readers(dsn: str, application: str, size: int = 8) -> Any:
             "timezone": "UTC",
         },
     )
+
+
+async def open_listener(dsn: str, application: str, channel: str, heard: Callable[[], None]) -> Any:
+    """A connection that calls *heard* with every notification of *channel*, shown as *application*.
+
+    Raises:
+        asyncpg.PostgresError: among others where the server is a replica, which cannot listen.
+    """
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=5,
+        server_settings={"application_name": application, "default_transaction_read_only": "on"},
+    )
+    try:
+        _probe(connection)
+        await connection.add_listener(channel, lambda *_told: heard())
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection

@@ -13,7 +13,7 @@ from aiohttp import web
 from runstone_query import problems
 from runstone_query.configuration import BODY_MAX, Configuration
 from runstone_query.end_offsets import EndOffsets
-from runstone_query.routes import artifacts, experiments, metrics, runs, service
+from runstone_query.routes import artifacts, experiments, internal, metrics, runs, service
 from runstone_query.routing import Route
 from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, ROUTES_SERVED
 from runstone_query.snapshot import ReadModel
@@ -39,6 +39,7 @@ def application(configuration: Configuration) -> web.Application:
             app.router.add_get(route.path, route.handler)
         else:
             app.router.add_route(route.method, route.path, route.handler)
+    app.router.add_routes(internal.ROUTES)
     app.on_response_prepare.append(problems.identify)
 
     async def connections(_app: web.Application) -> AsyncIterator[None]:

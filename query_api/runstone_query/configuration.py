@@ -29,6 +29,20 @@ CONNECTIONS: Final = 8
 CONNECT_TIMEOUT_S: Final = 5.0
 """For a connection, a free one or a new one; then the answer is 503."""
 
+WAIT_MAX_S: Final = 10.0
+"""For the read model to reach what a read must have seen; then the answer is 503."""
+
+LOOK_EVERY_S: Final = 0.1
+LOOK_EVERY_UNHEARD_S: Final = 0.02
+"""How often it is looked whether it has: notifications wake too, but one may be lost, or there are none."""
+
+LISTEN_AGAIN_S: Final = 5.0
+"""After listening has failed."""
+
+RETRY_AFTER_MAX_S: Final = 60
+RETRY_AFTER_UNKNOWN_S: Final = 5
+"""Seconds after which to ask again: at most, and where nothing moves by which to tell."""
+
 END_OFFSETS_FOR_S: Final = 1.0
 """How long an answer of Kafka about its ends is good enough."""
 

@@ -18,6 +18,7 @@ from runstone_store.kafka_settings import security
 
 _log: Final = logging.getLogger(__name__)
 
+_NO_KAFKA: Final = "RUNSTONE_BOOTSTRAP_SERVERS is not set, so Kafka cannot be asked"
 
 Place = tuple[str, int]
 """A topic and the number of a partition."""
@@ -48,7 +49,7 @@ class EndOffsets:
     async def get(self, places: Collection[Place]) -> Ends:
         """The ends of *places* as they are, or were a moment ago. Never raises."""
         if not self._bootstrap:
-            return Ends(reason="RUNSTONE_BOOTSTRAP_SERVERS is not set, so Kafka cannot be asked")
+            return Ends(reason=_NO_KAFKA)
         asked = frozenset(places)
         async with self._lock:
             now = asyncio.get_running_loop().time
@@ -56,6 +57,13 @@ class EndOffsets:
                 self._known, self._asked = await self._ask(asked), asked
                 self._until = now() + END_OFFSETS_FOR_S
             return self._known
+
+    async def now(self, places: Collection[Place]) -> Ends:
+        """The ends of *places*, asked after this call began. Never raises."""
+        if not self._bootstrap:
+            return Ends(reason=_NO_KAFKA)
+        async with self._lock:
+            return await self._ask(frozenset(places))
 
     async def close(self) -> None:
         """Leave Kafka."""

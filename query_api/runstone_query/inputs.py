@@ -19,6 +19,9 @@ _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 
 _NAMES_MAX: Final = 1000
 
+FRESHNESS: Final = ("consistent", "min_offset")
+"""Query parameters of every read: what it must have seen (`runstone_query.reading`)."""
+
 
 async def body(request: web.Request, fields: Collection[str]) -> Mapping[str, object]:
     """The JSON object that *request* carries, which has no other members than *fields*.
@@ -51,8 +54,9 @@ async def body(request: web.Request, fields: Collection[str]) -> Mapping[str, ob
 
 
 def query(request: web.Request, fields: Collection[str]) -> Mapping[str, str]:
-    """The query parameters of *request*: none but *fields*, none twice."""
-    accepted = ", ".join(fields) or "no query parameters"
+    """The query parameters of *request*: none but *fields* and `FRESHNESS`, none twice."""
+    fields = (*fields, *FRESHNESS)
+    accepted = ", ".join(fields)
     found: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in fields:
@@ -67,12 +71,13 @@ def text(field: str, value: object) -> str:
     """A text that Postgres can hold: without NUL and halves of surrogate pairs."""
     if type(value) is not str:
         raise invalid(field, value, "a text")
-    if not _storable(value):
+    if not storable(value):
         raise invalid(field, ascii(value), "a text without NUL characters and halves of surrogate pairs")
     return value
 
 
-def _storable(value: str) -> bool:
+def storable(value: str) -> bool:
+    """Whether Postgres can hold *value*."""
     return "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
@@ -130,7 +135,7 @@ def experiment_ids(field: str, value: object) -> list[int]:
 def run_id(request: web.Request) -> str:
     """The run id in the path; one that Postgres cannot hold is nobody's."""
     found = request.match_info["run_id"]
-    if not _storable(found):
+    if not storable(found):
         raise not_found("run", found)
     return found
 

@@ -6,11 +6,26 @@ from typing import Any, Final
 
 from runstone._version import __version__
 from runstone_query.problems import MEDIA_TYPE
-from runstone_query.routing import Route
+from runstone_query.routing import Route, in_query
 from runstone_query.schemas import COMPONENTS, ref
 
 _EVERYWHERE: Final = (500, 503)
 """Statuses that any route may answer: a fault of the server, a database that is away."""
+
+
+_FRESHNESS: Final = (
+    in_query(
+        "consistent",
+        "true: the answer has seen everything that Kafka holds at this moment; 503 where it cannot in time",
+        {"type": "boolean", "default": False},
+    ),
+    in_query(
+        "min_offset",
+        "PARTITION:NEXT_OFFSET, several joined by commas: the answer has seen the records before them in the "
+        "events topic; 503 where it cannot in time",
+        {"type": "string", "pattern": "^[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*$"},
+    ),
+)
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -50,7 +65,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "parameters": list(route.parameters),
+        "parameters": [*route.parameters, *(_FRESHNESS if route.reads else ())],
         "responses": responses,
     }
     if route.body is not None:

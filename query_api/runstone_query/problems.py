@@ -45,6 +45,7 @@ class Problem(Exception):
         kind: the last part of the document's ``type``, stable, for programs.
         detail: one sentence: what was wrong, what was expected, what to do.
         field: the part of the request it is about. found: what stands there. accepted: what may.
+        retry_after: seconds after which to ask again; told where the status is 503.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Problem(Exception):
         field: str | None = None,
         found: object = None,
         accepted: str | None = None,
+        retry_after: int = RETRY_AFTER_S,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -64,6 +66,7 @@ class Problem(Exception):
         self.field = field
         self.found = found
         self.accepted = accepted
+        self.retry_after = retry_after
 
 
 def invalid(field: str, found: object, accepted: str, status: int = 400) -> Problem:
@@ -109,7 +112,7 @@ def response(problem: Problem, **members: str) -> web.Response:
         status=problem.status, body=orjson.dumps(document | members), content_type=MEDIA_TYPE
     )
     if problem.status == 503:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
 
 

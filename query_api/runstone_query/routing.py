@@ -25,6 +25,7 @@ class Route:
         answer: the JSON schema of the answer, or null where it is a file.
         parameters: OpenAPI's parameter objects. body: the JSON schema of the request's body, or null.
         problems: the statuses it may answer besides 200 and those that every route may.
+        reads: whether it reads the model, and so takes the parameters of `inputs.FRESHNESS`.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Route:
     parameters: Sequence[Mapping[str, Any]] = ()
     body: Schema | None = None
     problems: Sequence[int] = ()
+    reads: bool = True
 
     @property
     def template(self) -> str:

@@ -7,6 +7,12 @@ The statements name the schema themselves (``{schema}.runs``), because a search 
 connection which generation a prepared statement meant. The name is the pointer row's: it is checked to be
 of the form that generations have, quoted, and filled in here and nowhere else.
 
+A read that must have seen certain offsets checks in the same transaction that they have been applied; where
+they have not, it lets go of its connection, waits for them (`runstone_query.progress`) and begins again.
+
+A single statement is a snapshot as well, without the ways that a transaction costs: `ReadModel.row` guesses
+that the generation is the one that was live a moment ago, and the statement answers which one is.
+
 A generation may be dropped between the pointer and the data (its tables are then unknown), and a plan that
 the connection had prepared may have become invalid: the request starts over once.
 """
@@ -20,12 +26,13 @@ from typing import Final, TypeVar
 import asyncpg
 from asyncpg.transaction import Transaction
 
-from runstone_query.configuration import CONNECT_TIMEOUT_S, CONNECTIONS
-from runstone_query.problems import Problem, read_model_away
+from runstone_query.at_least import AtLeast, NotReachedError, behind, missing
+from runstone_query.configuration import RETRY_AFTER_UNKNOWN_S, WAIT_MAX_S
+from runstone_query.connections import CUT, Connections
+from runstone_query.problems import Problem
+from runstone_query.progress import Progress
 from runstone_query.statements import fill
 from runstone_store import generations, named_sql
-from runstone_store.exceptions import NotMigratedError
-from runstone_store.pool import open_readers
 
 _BLOCKS: Final = named_sql.load(__file__, "snapshot.sql")
 
@@ -37,15 +44,7 @@ _OUTDATED: Final = (
     asyncpg.InvalidCachedStatementError,
 )
 
-_CUT: Final = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
-"""What a statement raises on a connection that the server has closed, depending on the moment."""
+_NOTHING: Final[AtLeast] = {}
 
 Answer = TypeVar("Answer")
 
@@ -86,103 +85,115 @@ class Snapshot:
 
 
 class ReadModel:
-    """The connections to the read model, opened when first asked for, so that the API can start before it.
-
-    Used from one event loop by many requests at once; the lock keeps two of them from opening two pools.
-    """
+    """Reads from the database of a DSN; used from one event loop by many requests at once."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._pool: asyncpg.Pool | None = None
-        self._opening = asyncio.Lock()
+        self._connections = Connections(dsn)
+        self._progress = Progress(dsn, lambda: self.read(_applied))
+        self._live: str | None = None
 
     async def close(self) -> None:
         """Close every connection, those in use included."""
-        if self._pool is not None:
-            self._pool.terminate()
+        await self._progress.close()
+        await self._connections.close()
 
-    async def read(self, question: Callable[[Snapshot], Awaitable[Answer]]) -> Answer:
-        """What *question* answers, asked of one snapshot, and once more where the generation had gone.
+    async def read(
+        self, question: Callable[[Snapshot], Awaitable[Answer]], at_least: AtLeast = _NOTHING
+    ) -> Answer:
+        """What *question* answers, asked of one snapshot that has reached *at_least*.
+
+        It is asked once more where the generation had gone.
+
+        Raises:
+            Problem: 503 where the database does not answer or holds no read model, or where the offsets will
+                not be reached in time.
+        """
+
+        async def attempt() -> Answer:
+            async with self._snapshot(at_least) as snapshot:
+                return await question(snapshot)
+
+        return await self.reaching(at_least, lambda: _twice(attempt))
+
+    async def reaching(self, at_least: AtLeast, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What *attempt* answers, made again after a wait as often as it raises `NotReachedError`.
+
+        Raises:
+            Problem: 503 where the offsets will not be reached in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WAIT_MAX_S
+        while True:
+            try:
+                return await attempt()
+            except NotReachedError:
+                if loop.time() > deadline:  # reached again and again, and each time in another generation
+                    raise behind(RETRY_AFTER_UNKNOWN_S) from None
+            await self._progress.reach(at_least, deadline)
+
+    async def row(self, statement: str, *arguments: object) -> asyncpg.Record:
+        """The one row of *statement*, which is a snapshot of its own.
+
+        ``{schema}`` in it becomes the live generation's schema; its column ``generation`` must be what the
+        pointer row says at that moment.
 
         Raises:
             Problem: 503 where the database does not answer or holds no read model.
         """
-        try:
-            async with self._snapshot() as snapshot:
-                return await question(snapshot)
-        except _OUTDATED:
-            pass
-        try:
-            async with self._snapshot() as snapshot:
-                return await question(snapshot)
-        except _OUTDATED as missing:
-            raise Problem(503, "no-read-model", f"the read model is not complete ({missing})") from None
+        return await _twice(lambda: self._row(statement, arguments))
+
+    async def _row(self, statement: str, arguments: tuple[object, ...]) -> asyncpg.Record:
+        async def first(connection: asyncpg.Connection) -> tuple[str, asyncpg.Record]:
+            guessed = self._live or await generations.live(connection)
+            return guessed, await connection.fetchrow(fill(statement, schema=quoted(guessed)), *arguments)
+
+        while True:
+            try:
+                async with self._connections.begin(first) as (_, (guessed, found)):
+                    self._live = found["generation"]
+            except _OUTDATED:
+                self._live = None
+                raise
+            if found["generation"] == guessed:
+                return found
 
     async def answers(self) -> None:
         """Read something. Raises what `read` raises."""
         await self.read(lambda snapshot: snapshot.row(_BLOCKS["answers"]))
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[Snapshot]:
-        pool, connection, transaction = await self._begun()
-        try:
-            yield Snapshot(connection, await generations.live(connection))
-        except NotMigratedError as missing:
-            raise Problem(503, "no-read-model", str(missing)) from None
-        except asyncpg.InsufficientPrivilegeError as refused:
-            raise Problem(
-                503,
-                "no-read-model",
-                f"the database refuses to be read ({refused}); run 'runstone migrate', which grants it",
-            ) from None
-        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as cut:
-            if isinstance(cut, ValueError):  # not the connection, but an argument that does not fit
-                raise
-            raise read_model_away(cut) from None
-        finally:
-            await _end(pool, connection, transaction)
-
-    async def _begun(self) -> tuple[asyncpg.Pool, asyncpg.Connection, Transaction]:
-        """A connection with the transaction begun.
-
-        Connections that the server has cut lie in the pool until somebody uses them. They are thrown away
-        here, and when there can be no more of them, the database is away.
-        """
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                async with self._opening:
-                    if self._pool is None:
-                        self._pool = await open_readers(self._dsn, "runstone api", CONNECTIONS)
-                cut: Exception | None = None
-                for _ in range(CONNECTIONS + 1):
-                    connection = await self._pool.acquire()
-                    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-                    try:
-                        await transaction.start()
-                    except BaseException as failed:
-                        _throw_away(connection)
-                        if not isinstance(failed, _CUT):
-                            raise
-                        cut = failed
-                    else:
-                        return self._pool, connection, transaction
-                assert cut is not None
-                raise cut
-        except (OSError, TimeoutError, asyncpg.PostgresError, *_CUT) as away:
-            raise read_model_away(away) from None
+    async def _snapshot(self, at_least: AtLeast) -> AsyncIterator[Snapshot]:
+        async with self._connections.begin(_transaction) as (connection, transaction):
+            try:
+                snapshot = Snapshot(connection, await generations.live(connection))
+                if at_least and missing(at_least, await _applied(snapshot)):
+                    raise NotReachedError
+                yield snapshot
+            finally:
+                try:
+                    await transaction.rollback()
+                except CUT:
+                    pass  # then there is nothing to roll back, and the connection is thrown away
 
 
-async def _end(pool: asyncpg.Pool, connection: asyncpg.Connection, transaction: Transaction) -> None:
-    """Give the connection back, or throw it away where it does not even roll back."""
+async def _transaction(connection: asyncpg.Connection) -> Transaction:
+    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+    await transaction.start()
+    return transaction
+
+
+async def _applied(snapshot: Snapshot) -> AtLeast:
+    rows = await snapshot.rows(_BLOCKS["applied"])
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def _twice(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What *attempt* answers, made once more where the generation had gone or a plan had become invalid."""
     try:
-        await transaction.rollback()
-        await pool.release(connection)
-    except Exception:  # it was cut; whoever was asking has been told, or has had the answer already
-        _throw_away(connection)
-
-
-def _throw_away(connection: asyncpg.Connection) -> None:
+        return await attempt()
+    except _OUTDATED:
+        pass
     try:
-        connection.terminate()
-    except asyncpg.InterfaceError:
-        pass  # the pool has noticed before us
+        return await attempt()
+    except _OUTDATED as missing_table:
+        raise Problem(503, "no-read-model", f"the read model is not complete ({missing_table})") from None

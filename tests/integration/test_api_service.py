@@ -17,6 +17,8 @@ from tests.fix_services import Topics
 from tests.read_model_rows import Rows
 
 RUN = "/api/v1/runs/x"
+OTHERS = ("/internal/", "/api/2.0/", "/ajax-api/")
+"""What the gateway asks for itself, and what MLflow's own documents describe."""
 
 
 async def test_health_and_readiness(api: TestClient) -> None:

@@ -87,7 +87,7 @@ async def test_a_database_that_was_not_migrated_says_what_to_do(empty_database: 
 async def test_readers_see_the_views_and_cannot_write(database: str):
     readers = await pool.open_readers(database, "test", 1)
     try:
-        for _turn in range(2):  # the second time after the pool has reset the connection
+        for _turn in range(2):  # the second time after the pool has had the connection back
             async with readers.acquire() as connection:
                 assert await connection.fetchval("SELECT current_user") == "runstone_reader"
                 assert await connection.fetchval("SELECT name FROM runstone.experiments") == "Default"
@@ -97,6 +97,7 @@ async def test_readers_see_the_views_and_cannot_write(database: str):
                 await connection.execute("SET default_transaction_read_only = off")
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute("DELETE FROM runstone_g1.runs")
+                await connection.execute("RESET default_transaction_read_only")
     finally:
         await readers.close()
 

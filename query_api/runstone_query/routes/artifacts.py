@@ -8,9 +8,10 @@ from aiohttp import web
 
 from runstone_query import artifact_content, artifacts, inputs, run_documents, schemas
 from runstone_query.problems import invalid, not_found
+from runstone_query.reading import read
 from runstone_query.routes.runs import RUN_ID
 from runstone_query.routing import Route, in_query
-from runstone_query.services import CONFIGURATION, MODEL, json
+from runstone_query.services import CONFIGURATION, json
 from runstone_query.snapshot import Snapshot
 
 
@@ -25,7 +26,7 @@ async def list_artifacts(request: web.Request) -> web.Response:
         await run_documents.require(snapshot, run_id)
         return await artifacts.listing(snapshot, run_id, path, recursive=recursive)
 
-    found = await request.app[MODEL].read(listing)
+    found = await read(request, listing)
     return json({"run_id": run_id, "path": path, "artifacts": found})
 
 
@@ -44,7 +45,7 @@ async def get_content(request: web.Request) -> web.StreamResponse:
             raise not_found("artifact", path)
         return found
 
-    found = await request.app[MODEL].read(pointer)
+    found = await read(request, pointer)
     root = request.app[CONFIGURATION].artifact_root
     with await asyncio.to_thread(artifact_content.open_below, root, found["uri"]) as file:
         return await artifact_content.send(request, file, found)

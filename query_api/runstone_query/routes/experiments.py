@@ -7,8 +7,9 @@ from aiohttp import web
 from runstone_query import experiments, inputs, pagination, schemas
 from runstone_query.configuration import PAGE_DEFAULT, PAGE_MAX
 from runstone_query.problems import not_found
+from runstone_query.reading import read
 from runstone_query.routing import Route, in_path, in_query
-from runstone_query.services import MODEL, json
+from runstone_query.services import json
 from runstone_query.snapshot import Snapshot
 
 
@@ -37,14 +38,14 @@ async def list_experiments(request: web.Request) -> web.Response:
             }
         )
 
-    return await request.app[MODEL].read(page)
+    return await read(request, page)
 
 
 async def get_experiment(request: web.Request) -> web.Response:
     """One experiment."""
     inputs.query(request, ())
     wanted = inputs.experiment_id("experiment_id", request.match_info["experiment_id"])
-    found = await request.app[MODEL].read(lambda snapshot: experiments.by_id(snapshot, wanted))
+    found = await read(request, lambda snapshot: experiments.by_id(snapshot, wanted))
     if found is None:
         raise not_found("experiment", str(wanted))
     return json(found)

@@ -8,9 +8,10 @@ from aiohttp import web
 
 from runstone_query import histories, inputs, run_documents, schemas
 from runstone_query.configuration import POINTS_MAX
+from runstone_query.reading import read
 from runstone_query.routes.runs import RUN_ID
 from runstone_query.routing import Route, in_path, in_query
-from runstone_query.services import MODEL, json
+from runstone_query.services import json
 from runstone_query.snapshot import Snapshot
 
 
@@ -26,7 +27,7 @@ async def list_metrics(request: web.Request) -> web.Response:
         await run_documents.require(snapshot, run_id)
         return await histories.latest(snapshot, run_id)
 
-    return json({"run_id": run_id, "metrics": await request.app[MODEL].read(latest)})
+    return json({"run_id": run_id, "metrics": await read(request, latest)})
 
 
 async def get_history(request: web.Request) -> web.Response:
@@ -45,7 +46,7 @@ async def _history(request: web.Request, key: str, asked: Mapping[str, str]) -> 
         await run_documents.require(snapshot, run_id)
         return await histories.read_chunks(snapshot, run_id, key)
 
-    found = await request.app[MODEL].read(chunks)
+    found = await read(request, chunks)
     return await asyncio.to_thread(_answer, run_id, key, found, max_points)
 
 

@@ -8,8 +8,9 @@ from runstone_query import inputs, run_documents, run_search, schemas
 from runstone_query.comparison import compare
 from runstone_query.configuration import COMPARE_MAX
 from runstone_query.problems import Problem, not_found
+from runstone_query.reading import read
 from runstone_query.routing import Route, in_path
-from runstone_query.services import CONFIGURATION, MODEL, json
+from runstone_query.services import CONFIGURATION, json
 from runstone_query.snapshot import Snapshot
 
 RUN_ID: Final = in_path("run_id", "the run's id", schemas.TEXT)
@@ -17,9 +18,10 @@ RUN_ID: Final = in_path("run_id", "the run's id", schemas.TEXT)
 
 async def search_runs(request: web.Request) -> web.Response:
     """A page of the runs that match."""
+    inputs.query(request, ())
     search = run_search.checked(await inputs.body(request, run_search.FIELDS))
     root = request.app[CONFIGURATION].artifact_root
-    return json(await request.app[MODEL].read(lambda snapshot: run_search.page(snapshot, search, root)))
+    return json(await read(request, lambda snapshot: run_search.page(snapshot, search, root)))
 
 
 async def get_run(request: web.Request) -> web.Response:
@@ -27,7 +29,7 @@ async def get_run(request: web.Request) -> web.Response:
     inputs.query(request, ())
     run_id = inputs.run_id(request)
     root = request.app[CONFIGURATION].artifact_root
-    found = await request.app[MODEL].read(lambda snapshot: run_documents.load(snapshot, [run_id], root))
+    found = await read(request, lambda snapshot: run_documents.load(snapshot, [run_id], root))
     if not found:
         raise not_found("run", run_id)
     return json(found[0])
@@ -35,6 +37,7 @@ async def get_run(request: web.Request) -> web.Response:
 
 async def compare_runs(request: web.Request) -> web.Response:
     """Several runs side by side, in the order asked for."""
+    inputs.query(request, ())
     body = await inputs.body(request, ("run_ids",))
     run_ids = list(dict.fromkeys(inputs.texts("run_ids", body.get("run_ids"), 1, COMPARE_MAX)))
     root = request.app[CONFIGURATION].artifact_root
@@ -42,7 +45,7 @@ async def compare_runs(request: web.Request) -> web.Response:
     async def documents(snapshot: Snapshot) -> list[run_documents.Document]:
         return await run_documents.load(snapshot, run_ids, root)
 
-    found = await request.app[MODEL].read(documents)
+    found = await read(request, documents)
     if len(found) < len(run_ids):
         known = {document["run_id"] for document in found}
         unknown = [run_id for run_id in run_ids if run_id not in known]

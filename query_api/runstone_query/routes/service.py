@@ -7,6 +7,7 @@ from aiohttp import web
 from runstone_query import ingest, inputs, schemas
 from runstone_query.openapi import document
 from runstone_query.problems import Problem
+from runstone_query.reading import read
 from runstone_query.routing import Route
 from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, ROUTES_SERVED, json
 
@@ -25,7 +26,7 @@ async def ready(request: web.Request) -> web.Response:
 async def get_installation(request: web.Request) -> web.Response:
     """Whose read model this is, from the catalog's first record."""
     inputs.query(request, ())
-    found = await request.app[MODEL].read(ingest.read_installation)
+    found = await read(request, ingest.read_installation)
     if found is None:
         raise Problem(
             503,
@@ -49,7 +50,7 @@ async def get_ingest(request: web.Request) -> web.Response:
     inputs.query(request, ())
     topics = request.app[CONFIGURATION].topics
     # the read model first: what it has applied by then is never beyond an end that is asked for afterwards
-    rows = await request.app[MODEL].read(lambda snapshot: ingest.read_partitions(snapshot, topics))
+    rows = await read(request, lambda snapshot: ingest.read_partitions(snapshot, topics))
     return json(ingest.report(rows, await request.app[END_OFFSETS].get(rows)))
 
 
@@ -60,8 +61,8 @@ async def get_openapi(request: web.Request) -> web.Response:
 
 
 ROUTES: Final = (
-    Route("GET", "/health", health, "health", "The process lives", schemas.ref("Status")),
-    Route("GET", "/ready", ready, "ready", "A read can be answered", schemas.ref("Status")),
+    Route("GET", "/health", health, "health", "The process lives", schemas.ref("Status"), reads=False),
+    Route("GET", "/ready", ready, "ready", "A read can be answered", schemas.ref("Status"), reads=False),
     Route(
         "GET",
         "/api/v1/installation",
@@ -87,5 +88,6 @@ ROUTES: Final = (
         "getOpenapi",
         "This document",
         {"type": "object"},
+        reads=False,
     ),
 )

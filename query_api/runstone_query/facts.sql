@@ -1,0 +1,33 @@
+-- name: facts
+-- What do these runs, experiments and models look like, of which generation, with what applied? One statement,
+-- and so one snapshot. $1: run ids; $2, $3: pairs of run id and param key; $4: experiments' ids; $5: their
+-- names; $6: model ids. Each answer is the text of a JSON object, null where nothing was found.
+SELECT
+    (SELECT generation FROM runstone_meta.live) AS generation,
+    (SELECT json_object_agg(topic, partitions)
+     FROM (SELECT topic, json_object_agg(partition, next_offset) AS partitions
+           FROM {schema}.ingest_partitions GROUP BY topic) per_topic) AS applied,
+    (SELECT json_object_agg(r.run_id, json_build_object(
+         'experiment_id', r.experiment_id,
+         'experiment_name', coalesce(e.name, r.experiment_name),
+         'name', r.name,
+         'status', r.status,
+         'lifecycle_stage', r.lifecycle_stage,
+         'start_time', r.start_time,
+         'end_time', r.end_time,
+         'user', r.user_name,
+         'params', coalesce((SELECT json_object_agg(p.key, p.value)
+                             FROM unnest($2::text[], $3::text[]) AS wanted (run_id, key)
+                             JOIN {schema}.params p USING (run_id, key)
+                             WHERE wanted.run_id = r.run_id), '{}')))
+     FROM {schema}.runs r LEFT JOIN {schema}.experiments e USING (experiment_id)
+     WHERE r.run_id = ANY($1::text[])) AS runs,
+    (SELECT json_object_agg(experiment_id, json_build_object(
+         'name', name, 'lifecycle_stage', lifecycle_stage, 'artifact_location', artifact_location))
+     FROM {schema}.experiments WHERE experiment_id = ANY($4::bigint[])) AS experiments,
+    (SELECT json_object_agg(name, experiment_id)
+     FROM {schema}.experiments WHERE name = ANY($5::text[])) AS experiment_names,
+    (SELECT json_object_agg(model_id, json_build_object(
+         'stream', stream, 'experiment_id', experiment_id, 'name', name, 'source_run_id', source_run_id,
+         'status', status, 'lifecycle_stage', lifecycle_stage, 'params', params))
+     FROM {schema}.logged_models WHERE model_id = ANY($6::text[])) AS models

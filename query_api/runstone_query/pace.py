@@ -1,0 +1,55 @@
+"""How fast partitions are applied, seen while somebody waits for them; pure, the time comes in.
+
+A wait that cannot end in time is to be refused early, and one that can is not to be refused at all: an
+estimate is given only after a second of observation, and a partition counts as standing still only after
+having been behind without moving for as long as anybody would wait.
+"""
+
+import math
+from collections import deque
+from typing import Final
+
+from runstone_query.at_least import AtLeast
+from runstone_query.configuration import WAIT_MAX_S
+from runstone_query.end_offsets import Place
+
+_WINDOW_S: Final = 5.0
+_SPAN_MIN_S: Final = 1.0
+
+
+class Pace:
+    """Observations of the partitions that are behind; one that has caught up is forgotten."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Place, deque[tuple[float, int]]] = {}
+        self._standing: dict[Place, tuple[float, int]] = {}
+
+    def observe(self, now: float, applied: AtLeast, wanted: AtLeast) -> None:
+        """At *now* (seconds) so much is *applied* and so much *wanted*."""
+        for place, offset in wanted.items():
+            at = applied.get(place, 0)
+            if at >= offset:
+                self._seen.pop(place, None)
+                self._standing.pop(place, None)
+                continue
+            seen = self._seen.setdefault(place, deque())
+            if seen and seen[-1][1] > at:  # another generation, which begins again
+                seen.clear()
+            while seen and seen[0][0] < now - _WINDOW_S:
+                seen.popleft()
+            seen.append((now, at))
+            if self._standing.get(place, (now, -1))[1] != at:
+                self._standing[place] = now, at
+
+    def seconds(self, now: float, place: Place, offset: int) -> float | None:
+        """How long *place* will take to reach *offset*; infinite where it stands still, None if unknown."""
+        since, at = self._standing.get(place, (now, 0))
+        if now - since >= WAIT_MAX_S:
+            return math.inf
+        seen = self._seen.get(place)
+        if not seen:
+            return None
+        (first, begun), (_, at) = seen[0], seen[-1]
+        if now - first < _SPAN_MIN_S or at == begun:
+            return None
+        return (offset - at) * (now - first) / (at - begun)
