@@ -250,7 +250,7 @@ async def test_the_openapi_document_describes_exactly_what_is_served(api: TestCl
     served = {
         (route.method, re.sub(r"\{(\w+):[^}]*\}", r"{\1}", _template(route)))
         for route in api.server.app.router.routes()
-        if route.method != "HEAD"
+        if route.method != "HEAD" and not _template(route).startswith(OTHERS)
     }
     assert described == served
     assert len({route.name for route in ROUTES}) == len(ROUTES)
