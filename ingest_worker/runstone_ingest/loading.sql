@@ -39,7 +39,7 @@ FROM registered_models WHERE name = ANY ($1::text[]);
 -- name: model_versions
 -- Which versions do models with these names have that bear one of these numbers or are in one of these stages?
 SELECT name, version, source, creation_time, last_update_time, run_id, run_link, description, model_id,
-       user_name, current_stage, lifecycle_stage
+       user_name, current_stage, lifecycle_stage, storage_location
 FROM model_versions
 WHERE name = ANY ($1::text[]) AND (version = ANY ($2::bigint[]) OR current_stage = ANY ($3::text[]));
 

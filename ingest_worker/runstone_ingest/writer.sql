@@ -216,15 +216,15 @@ WHERE t.name = gone.name AND t.key = gone.key;
 -- name: model_versions
 -- Whole rows of model versions.
 INSERT INTO model_versions (name, version, source, run_id, run_link, description, model_id, user_name,
-    current_stage, creation_time, last_update_time, lifecycle_stage)
+    current_stage, creation_time, last_update_time, lifecycle_stage, storage_location)
 SELECT name, version, source, run_id, run_link, description, model_id, user_name,
-    current_stage, creation_time, last_update_time, lifecycle_stage
+    current_stage, creation_time, last_update_time, lifecycle_stage, storage_location
 FROM json_populate_recordset(null::model_versions, $1::json)
 ON CONFLICT (name, version) DO UPDATE
 SET source = excluded.source, run_id = excluded.run_id, run_link = excluded.run_link,
     description = excluded.description, model_id = excluded.model_id, user_name = excluded.user_name,
     current_stage = excluded.current_stage, last_update_time = excluded.last_update_time,
-    lifecycle_stage = excluded.lifecycle_stage;
+    lifecycle_stage = excluded.lifecycle_stage, storage_location = excluded.storage_location;
 
 -- name: model_version_tags
 -- The last value of each tag of a model version.

@@ -132,6 +132,7 @@ def _version_created(changes: Changes, event: types.ModelVersionCreated) -> Deci
         event.description,
         event.model_id,
         event.user,
+        storage_location=event.storage_location,
     )
     for key, value in event.tags.items():
         model.version_tags[model.last_version, key] = value
@@ -177,7 +178,7 @@ def _version_staged(model: RegisteredModel, version: ModelVersion, event: types.
 def _version_deleted(model: RegisteredModel, version: ModelVersion, event: types.ModelVersionDeleted) -> None:
     version.lifecycle_stage = "deleted"
     version.source = version.run_id = version.run_link = ""
-    version.description = version.model_id = version.user_name = ""
+    version.description = version.model_id = version.user_name = version.storage_location = ""
     version.last_update_time = model.last_update_time = event.time
     model.deleted_versions.add(event.version)
     for alias, at in model.aliases.items():

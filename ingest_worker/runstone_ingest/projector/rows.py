@@ -85,6 +85,7 @@ class ModelVersion:
     user_name: str = ""
     current_stage: str = "None"
     lifecycle_stage: str = "active"
+    storage_location: str = ""
 
 
 @dataclass(slots=True)
