@@ -11,8 +11,8 @@ from runstone.events import Envelope, Event, PointTable, encode, encoding
 from runstone.events.types import SeriesKey
 from runstone_ingest.projector import Changes, Loaded, project
 from runstone_ingest.projector.points import group
-from runstone_ingest.projector.projection import Item
-from runstone_ingest.projector.rows import RegisteredModel
+from runstone_ingest.projector.projection import Item, needed
+from runstone_ingest.projector.rows import Needed, RegisteredModel
 from runstone_ingest.projector.runs import is_within
 from runstone_ingest.records import Admitted, Record
 
@@ -97,10 +97,11 @@ class Tables:
     series: dict[Any, list[tuple[int, int, float]]] = field(default_factory=dict)
 
     def batch(self, items: list[Item]) -> Changes:
-        """Project *items* and apply what comes out."""
-        before = deepcopy(self.loaded)
-        changes = project(items, self.loaded)
-        assert self.loaded == before, "a rule changed a row that it was only given"
+        """Project *items*, given the rows they ask for, and apply what comes out."""
+        loaded = self._load(needed(items))
+        before = deepcopy(loaded)
+        changes = project(items, loaded)
+        assert loaded == before, "a rule changed a row that it was only given"
         self.loaded.marks |= changes.marks
         self.loaded.runs |= changes.runs
         self.loaded.models |= changes.models
@@ -144,6 +145,33 @@ class Tables:
                     )
                 )
         return changes
+
+    def _load(self, wanted: Needed) -> Loaded:
+        every = self.loaded
+        names = wanted.experiment_names
+        loaded = Loaded(
+            {key: every.marks[key] for key in wanted.marks & every.marks.keys()},
+            {key: every.runs[key] for key in wanted.runs & every.runs.keys()},
+            {key: every.models[key] for key in wanted.models & every.models.keys()},
+            {
+                key: row
+                for key, row in every.experiments.items()
+                if key in wanted.experiment_ids or row.name in names or row.created_as in names
+            },
+            every.experiment_tags & wanted.experiment_tags,
+            {
+                name: every.registered_models[name].copy()
+                for name in wanted.registered_models & every.registered_models.keys()
+            },
+            every.installed,
+        )
+        for model in loaded.registered_models.values():
+            model.versions = {
+                number: row
+                for number, row in model.versions.items()
+                if number in wanted.versions or row.current_stage in wanted.stages
+            }
+        return loaded
 
     def _registry(self, changes: Changes) -> None:
         stored = self.loaded.registered_models

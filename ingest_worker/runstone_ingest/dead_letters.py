@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from runstone.events import CATALOG, VERSION, Envelope, decode, limits, types
 from runstone.exceptions import MalformedEnvelopeError
+from runstone_ingest.projector.registry import RegistryEvent
 from runstone_ingest.records import Address, Admitted, DeadLetter, Record, storable
 
 INDEXED_MAX: Final = 2000
@@ -18,6 +19,7 @@ INDEXED_MAX: Final = 2000
 
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _NUMBER: Final = re.compile(rb"\d{1,19}")
+_STAGES: Final = ("None", "Staging", "Production", "Archived")
 
 PartitionOf = Callable[[str], int]
 
@@ -56,6 +58,8 @@ def _check_content(envelope: Envelope, address: Address) -> None:
         check = _CHECKS.get(type(event))
         if check is not None:
             check(event)
+        if envelope.stream == CATALOG:
+            _check_request(event)
     for key in envelope.points.keys:
         _check_series(key)
 
@@ -129,8 +133,46 @@ def _check_experiment_name(event: Any) -> None:
         )
 
 
+def _check_request(event: Any) -> None:
+    request = getattr(event, "request", "")
+    if request and not _ID.fullmatch(request):
+        raise MalformedEnvelopeError(
+            f"{event.TYPE}.request: expected an id of 1 to 64 letters, digits, - and _, "
+            f"found {request[:80]!r}"
+        )
+
+
+def _check_registered(event: Any) -> None:
+    for member in ("name", "new_name", "alias"):
+        text = getattr(event, member, None)
+        if text is not None and not 1 <= len(text) <= limits.REGISTERED_NAME_MAX:
+            raise MalformedEnvelopeError(
+                f"{event.TYPE}.{member}: expected 1 to {limits.REGISTERED_NAME_MAX} characters, "
+                f"found {len(text)}"
+            )
+
+
+def _check_version(event: types.ModelVersionCreated) -> None:
+    _check_registered(event)
+    _fits(f"{event.TYPE}.run_id", event.run_id)
+    _fits(f"{event.TYPE}.model_id", event.model_id)
+
+
+def _check_stage(event: types.ModelVersionStaged) -> None:
+    _check_registered(event)
+    if event.stage not in _STAGES:
+        raise MalformedEnvelopeError(
+            f"{event.TYPE}.stage: expected {', '.join(_STAGES)}, found {event.stage[:80]!r}"
+        )
+
+
 def _check_model_id(event: Any) -> None:
     _fits(f"{event.TYPE}.model_id", event.model_id)
+
+
+def _check_model(event: types.ModelCreated) -> None:
+    _check_model_id(event)
+    _fits(f"{event.TYPE}.source_run_id", event.source_run_id)
 
 
 def _check_model_status(event: types.ModelFinalized) -> None:
@@ -163,16 +205,20 @@ _CHECKS: Final[dict[type, Callable[[Any], None]]] = {
     types.RunStarted: lambda event: _fits("run_started.parent_run_id", event.parent_run_id),
     types.ModelInput: _check_model_id,
     types.ModelOutput: _check_model_id,
-    types.ModelCreated: _check_model_id,
+    types.ModelCreated: _check_model,
     types.ModelFinalized: _check_model_status,
     types.ModelParams: _check_model_id,
     types.ModelTags: _check_model_id,
     types.ModelTagDeleted: _check_model_id,
     types.ModelDeleted: _check_model_id,
+    types.ModelArtifact: lambda event: _fits("model_artifact: model_id and path", event.model_id, event.path),
     types.SessionEnded: lambda event: _fits("session_ended.session", event.session),
     types.SessionLost: lambda event: _fits("session_lost.session", event.session),
     types.RangeDeclared: _check_range,
     types.InstallationCreated: _check_partitions,
     types.ExperimentCreated: _check_experiment_name,
     types.ExperimentRenamed: _check_experiment_name,
+    **dict.fromkeys(RegistryEvent.__args__, _check_registered),
+    types.ModelVersionCreated: _check_version,
+    types.ModelVersionStaged: _check_stage,
 }

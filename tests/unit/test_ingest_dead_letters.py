@@ -91,6 +91,28 @@ def test_an_experiment_needs_a_name_of_bearable_length(name: str):
     assert "expected 1 to 500 characters" in reason(found)
 
 
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (types.RegisteredModelCreated("", 1), "name: expected 1 to 256 characters, found 0"),
+        (types.RegisteredModelRenamed("a", "b" * 257, 1), "new_name: expected 1 to 256 characters"),
+        (types.RegisteredModelAlias("a", "", 1, 1), "alias: expected 1 to 256 characters"),
+        (types.ModelVersionCreated("a", "s", 1, "r" * 2001), "run_id: expected at most 2000 bytes"),
+        (types.ModelVersionStaged("a", 1, "Best", 1), "expected None, Staging, Production, Archived"),
+        (types.ExperimentDeleted(1, 1, "no request"), "request: expected an id"),
+    ],
+)
+def test_what_the_registry_cannot_hold_is_named(event: Any, words: str):
+    envelope = pack(SESSION, CATALOG, 0, [event])
+    assert words in reason(admit(record(envelope, partition=0), catalog=True, partition_of=at_home))
+
+
+def test_a_logged_model_may_have_a_stream_of_its_own():
+    model = "m-" + "0c" * 16
+    created = pack(SESSION, model, 0, [types.ModelCreated(model, 0, "model", 1)])
+    assert isinstance(admit(record(created), catalog=False, partition_of=at_home), Admitted)
+
+
 def test_headers_account_for_a_value_that_cannot_be_read():
     found = admit(record(GOOD, value=b"\0"), catalog=False, partition_of=at_home)
     assert isinstance(found, DeadLetter)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstone.events import cut, types
+from runstone.events import cut, identity, types
 from runstone.events.types import SeriesKey
 from tests.rows_in_memory import Point, Tables, admitted, pack
 
@@ -16,6 +16,7 @@ SESSIONS = ("aa" * 16, "bb" * 16)
 
 times = st.integers(0, 5)
 words = st.sampled_from(["x", "y"])
+paths = st.sampled_from(["x", "x/y", "x/y/z", "xy"])
 values = st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf"), float("-inf")])
 keys = st.builds(SeriesKey, words, st.sampled_from(["", "m-1"]))
 sessions = st.sampled_from(SESSIONS)
@@ -42,8 +43,11 @@ run_events = st.one_of(
     st.builds(types.Param, words, words, times),
     st.builds(types.Tag, words, words, times),
     st.builds(types.TagDeleted, words, times),
-    st.builds(types.Artifact, words, words, times, st.just("0" * 64), words, times),
-    st.builds(types.DatasetInput, words, words, times, words),
+    st.builds(types.Artifact, paths, words, times, st.just("0" * 64), words, times),
+    st.builds(types.Artifact, paths, words, times, st.just("0" * 64), words, times),
+    st.builds(types.ArtifactDeleted, paths | st.just(""), times),
+    st.builds(types.ModelArtifact, words, paths, words, times, st.just("0" * 64), words, times),
+    st.builds(types.DatasetInput, words, words, times, words, stored=facts),
     st.builds(types.ModelInput, words, times),
     st.builds(types.ModelOutput, words, times, times),
     st.builds(types.ModelCreated, words, st.just(7), words, times, words, words, facts, facts),
@@ -90,32 +94,81 @@ def test_packing_batching_and_repeats_change_nothing(records: list[tuple[str, An
 
 
 names = st.sampled_from(["a", "b", "c"])
-catalog_events = st.one_of(
-    st.builds(types.ExperimentCreated, names, times, facts),
-    st.builds(types.ExperimentRenamed, st.integers(0, 3), names, times),
-    st.builds(types.ExperimentDeleted, st.integers(0, 3), times),
-    st.builds(types.ExperimentRestored, st.integers(0, 3), times),
-    st.builds(types.ExperimentTag, st.integers(0, 3), words, words, times),
-    st.builds(types.ExperimentTagDeleted, st.integers(0, 3), words, times),
+requests = st.just("") | st.uuids().map(lambda request: request.hex)
+numbers = st.integers(1, 3)
+stages = st.sampled_from(["None", "Staging", "Production", "Archived"])
+IDS = [0, *(identity.experiment_id(name) for name in "abc")]
+ids = st.sampled_from(IDS)
+experiment_events = st.one_of(
+    st.builds(types.ExperimentCreated, names, times, facts, words, requests),
+    st.builds(types.ExperimentRenamed, ids, names, times, requests),
+    st.builds(types.ExperimentDeleted, ids, times, requests),
+    st.builds(types.ExperimentRestored, ids, times, requests),
+    st.builds(types.ExperimentTag, ids, words, words, times, requests),
+    st.builds(types.ExperimentTagDeleted, ids, words, times, requests),
+)
+registry_events = st.one_of(
+    st.builds(types.RegisteredModelCreated, names, times, words, facts, requests),
+    st.builds(types.RegisteredModelRenamed, names, names, times, requests),
+    st.builds(types.RegisteredModelUpdated, names, words, times, requests),
+    st.builds(types.RegisteredModelDeleted, names, times, requests),
+    st.builds(types.RegisteredModelTag, names, words, words, times, requests),
+    st.builds(types.RegisteredModelTagDeleted, names, words, times, requests),
+    st.builds(types.RegisteredModelAlias, names, words, numbers, times, requests),
+    st.builds(types.RegisteredModelAliasDeleted, names, words, times, requests),
+    st.builds(types.ModelVersionCreated, names, words, times, words, tags=facts, request=requests),
+    st.builds(types.ModelVersionCreated, names, words, times, request=requests),
+    st.builds(types.ModelVersionUpdated, names, numbers, words, times, requests),
+    st.builds(types.ModelVersionStaged, names, numbers, stages, times, st.booleans(), requests),
+    st.builds(types.ModelVersionDeleted, names, numbers, times, requests),
+    st.builds(types.ModelVersionTag, names, numbers, words, words, times, requests),
+    st.builds(types.ModelVersionTagDeleted, names, numbers, words, times, requests),
 )
 
 
-@given(st.lists(catalog_events, min_size=1, max_size=20), st.integers(1, 20))
-def test_the_catalog_decides_alike_in_one_batch_and_in_many(events: list[Any], size: int):
-    from runstone.events import identity
+def _catalog(events: list[Any]) -> list[Any]:
+    return [admitted(pack(SESSIONS[0], "catalog", n, [e]), n) for n, e in enumerate(events)]
 
-    ids = [0, *(identity.experiment_id(name) for name in "abc")]
-    real = [
-        type(e)(ids[e.experiment_id], *[getattr(e, f) for f in e.__slots__[1:]])
-        if hasattr(e, "experiment_id")
-        else e
-        for e in events
-    ]
+
+@given(st.lists(experiment_events, min_size=1, max_size=20), st.integers(1, 20))
+def test_the_catalog_decides_alike_in_one_batch_and_in_many(events: list[Any], size: int):
     one, many = Tables(), Tables()
-    items = [admitted(pack(SESSIONS[0], "catalog", n, [e]), n) for n, e in enumerate(real)]
+    items = _catalog(events)
     one.batch(items)
     for low in range(0, len(items), size):
         many.batch(items[low : low + size])
     assert many.content() == one.content()
     held = [e.name for e in one.loaded.experiments.values()]
     assert len(set(held)) == len(held), "a name is held by one experiment at most"
+    asked = {e.request for e in events if e.request}
+    assert set(one.verdicts) == asked, "whoever asks gets a verdict"
+
+
+@settings(max_examples=300)
+@given(st.lists(registry_events, min_size=1, max_size=30), st.integers(1, 30))
+def test_the_registry_decides_alike_in_one_batch_and_in_many(events: list[Any], size: int):
+    one, many = Tables(), Tables()
+    items = _catalog(events)
+    one.batch(items)
+    for low in range(0, len(items), size):
+        many.batch(items[low : low + size])
+    assert many.content() == one.content()
+    for name, model in one.loaded.registered_models.items():
+        assert model.name == name
+        assert sorted(model.versions) == list(range(1, model.last_version + 1)), "numbers are dense"
+        alive = {n for n, version in model.versions.items() if version.lifecycle_stage == "active"}
+        assert set(one.registry[name].aliases.values()) <= alive, "an alias points to a version that is there"
+    assert set(one.verdicts) == {e.request for e in events if e.request}
+
+
+@given(st.lists(names, min_size=1, max_size=40), st.integers(1, 40))
+def test_exactly_one_of_many_creations_of_a_name_is_accepted(wanted: list[str], size: int):
+    tables = Tables()
+    made = [types.ExperimentCreated(name, n, request=f"e{n}") for n, name in enumerate(wanted)]
+    made += [types.RegisteredModelCreated(name, n, request=f"m{n}") for n, name in enumerate(wanted)]
+    items = _catalog(made)
+    for low in range(0, len(items), size):
+        tables.batch(items[low : low + size])
+    for kind in "em":
+        accepted = [name for n, name in enumerate(wanted) if tables.verdicts[f"{kind}{n}"][0] == ""]
+        assert sorted(accepted) == sorted(set(wanted))

@@ -210,3 +210,48 @@ def test_what_concerns_an_unknown_experiment_is_ignored(event: Any):
     catalog = Catalog().say(event)
     assert catalog.names == {}
     assert catalog.tables.experiment_tags == {}
+
+
+MODEL = "m-" + "0c" * 16
+
+
+def pointer(path: str, size: int = 1, model: str = MODEL) -> types.ModelArtifact:
+    return types.ModelArtifact(model, path, f"file:///{path}", size, "0" * 64, "text/plain", 5)
+
+
+def test_the_last_pointer_of_a_models_file_wins_and_the_model_stays_as_it_was():
+    ledger = Ledger(MODEL).say(types.ModelCreated(MODEL, 7, "model", 1), pointer("MLmodel"))
+    ledger.say(pointer("MLmodel", 2), pointer("code/x.py"))
+    assert {key: a.size for key, a in ledger.tables.model_artifacts.items()} == {
+        (MODEL, MODEL, "MLmodel"): 2,
+        (MODEL, MODEL, "code/x.py"): 1,
+    }
+    assert ledger.tables.loaded.models[MODEL, MODEL].last_update_time == 1
+    assert ledger.tables.loaded.runs == {}, "a model's own stream is no run"
+
+
+def test_a_file_of_a_model_makes_the_row_of_its_run():
+    assert Ledger().say(pointer("MLmodel")).run.status == "RUNNING"
+
+
+def artifact(path: str) -> types.Artifact:
+    return types.Artifact(path, f"file:///{path}", 1, "0" * 64, "text/plain", 5)
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_deleted_folder_takes_along_what_lies_below_it_and_nothing_else(batches: int):
+    said = [artifact("a"), artifact("a/b"), artifact("a/b/c"), artifact("ab"), artifact("z/a")]
+    after = [types.ArtifactDeleted("a", 6), artifact("a/new")]
+    ledger = Ledger()
+    if batches == 1:
+        ledger.say(*said, *after)
+    else:
+        ledger.say(*said).say(*after)
+    assert {path for _run, path in ledger.tables.artifacts} == {"ab", "z/a", "a/new"}
+    ledger.say(types.ArtifactDeleted("", 7))
+    assert ledger.tables.artifacts == {}
+
+
+def test_a_dataset_tells_which_of_its_fields_lie_in_the_store():
+    ledger = Ledger().say(types.DatasetInput("d", "1", 5, stored={"profile": "ab" * 32}))
+    assert ledger.tables.datasets[RUN, "d", "1"].stored == {"profile": "ab" * 32}

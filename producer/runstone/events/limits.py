@@ -28,6 +28,9 @@ RUN_NAME_MAX: Final = 500
 EXPERIMENT_NAME_MAX: Final = 500
 """Characters; the second is MLflow's."""
 
+REGISTERED_NAME_MAX: Final = 256
+"""Characters of a registered model's name, or of an alias; what MLflow's own tables hold."""
+
 ARTIFACT_PATH_MAX: Final = 900
 """Bytes of an artifact's path within its run as UTF-8; object stores stop at 1024 for a whole key."""
 
