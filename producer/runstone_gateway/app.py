@@ -1,10 +1,11 @@
 """Wires the gateway: which route is answered by what, and what starts and stops with the application.
 
 Everything runs in one asyncio loop; file writes of uploads run in threads. On stop the listening socket
-closes first, requests in flight get a few seconds, then the pool to the read API and the admin connection
-to Kafka are closed.
+closes first, requests in flight get a few seconds and what waits for Kafka's acknowledgement two, then the
+pool to the read API and the connections to Kafka are closed.
 """
 
+import time
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -13,32 +14,58 @@ from runstone._version import __version__
 from runstone_gateway.artifacts import Artifacts
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.connect import Connect
+from runstone_gateway.facts import ReadApi
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.installation import Installation
+from runstone_gateway.ledger import Ledger
+from runstone_gateway.mlflow.artifact_routes import add_artifact_routes
+from runstone_gateway.mlflow.routes import add_routes
+from runstone_gateway.mlflow.services import Services
 from runstone_gateway.problems import answer_failures
 from runstone_gateway.readiness import Readiness
+from runstone_gateway.stores import open_store
+from runstone_gateway.undelivered import Undelivered
+from runstone_gateway.verdicts import Verdicts
 from runstone_gateway.welcome import welcome
+from runstone_gateway.writes import Writes
 
 
 def application(configuration: Configuration) -> web.Application:
     """The gateway as an aiohttp application."""
     forwarding = Forwarding(configuration.api_url)
-    installation = Installation(configuration, forwarding)
+    store = open_store(configuration.artifact_root)
+    installation = Installation(store, forwarding)
     readiness = Readiness(configuration, installation, forwarding)
+    ledger = Ledger(configuration, installation)
+    read_api = ReadApi(forwarding)
+    services = Services(
+        configuration,
+        forwarding,
+        read_api,
+        ledger,
+        Writes(ledger, read_api),
+        Verdicts(ledger, read_api),
+        Undelivered(time.monotonic),
+    )
     app = web.Application(client_max_size=0, middlewares=[answer_failures])
     app.router.add_get("/", welcome)
     app.router.add_get("/health", readiness.health)
     app.router.add_get("/ready", readiness.ready)
     app.router.add_get("/api/v1/connect", Connect(configuration, installation).get)
-    app.router.add_put("/api/v1/artifacts", Artifacts(configuration).put)
+    app.router.add_put("/api/v1/artifacts", Artifacts(store).put)
+    add_routes(app, services)
+    add_artifact_routes(app.router, store, ledger, read_api)
     app.router.add_route("*", "/{path:.*}", forwarding.forward)
     app.on_response_prepare.append(_name_the_server)
 
     async def connections(_app: web.Application) -> AsyncIterator[None]:
         await forwarding.start()
+        await ledger.start()
         yield
+        await ledger.stop()
         await readiness.stop()
         await forwarding.stop()
+        await store.close()
 
     app.cleanup_ctx.append(connections)
     return app

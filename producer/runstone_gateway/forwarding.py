@@ -1,5 +1,7 @@
 """Passes a request on to the read API and its answer back, body by body, nothing rewritten."""
 
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import aiohttp
@@ -43,12 +45,33 @@ class Forwarding:
         async with self._session.get(self._api_url + path, timeout=timeout) as answer:
             return answer.status, await answer.json(content_type=None)
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A request of the gateway's own; raises aiohttp's errors where it fails."""
+        assert self._session is not None
+        target = URL(self._api_url + path, encoded=True)
+        return self._session.request(method, target, data=body, headers=headers, timeout=timeout)
+
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """The read API's answer to *request*, streamed; 503 where it does not answer."""
+        if request.path.startswith("/internal/"):
+            return problem(404, "Not found", "what lies under /internal is not for clients")
+        return await self.pass_on(request, {})
+
+    async def pass_on(self, request: web.Request, added: Mapping[str, str]) -> web.StreamResponse:
+        """The same with the headers *added*, in place of what the client sent under these names."""
         assert self._session is not None
+        without = HOP_BY_HOP | {name.lower() for name in added}
         # the path as it came: decoding and encoding again would turn %2F in a metric's key into a slash
         target = URL(self._api_url + request.raw_path, encoded=True)
-        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP]
+        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in without]
+        headers += added.items()
         body = request.content if request.body_exists else None
         try:
             async with self._session.request(

@@ -1,0 +1,67 @@
+"""Where the topics end, asked of Kafka: what was written before this gateway started, or by others.
+
+One consumer without a group, made when first asked for and thrown away after any failure; the lock lets one
+request ask at a time, since a broken consumer is replaced.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from runstone.sender.kafka_settings import kafka_settings
+from runstone_gateway.unavailable import KafkaAwayError
+
+DEADLINE: Final = 5.0
+"""Seconds in which Kafka must answer."""
+
+
+class EndOffsets:
+    """The ends of partitions at *bootstrap_servers*."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap = bootstrap_servers
+        self._consumer: AIOKafkaConsumer | None = None
+        self._lock = asyncio.Lock()
+
+    async def ask(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """For each (topic, partition) the offset that its next record will have.
+
+        Raises:
+            KafkaAwayError: Kafka does not tell.
+        """
+        async with self._lock:
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    if self._consumer is None:
+                        self._consumer = AIOKafkaConsumer(
+                            bootstrap_servers=self._bootstrap,
+                            client_id="runstone-gateway",
+                            group_id=None,
+                            enable_auto_commit=False,
+                            request_timeout_ms=int(DEADLINE * 1000),
+                            **kafka_settings(),
+                        )
+                        await self._consumer.start()
+                    found = await self._consumer.end_offsets([TopicPartition(*place) for place in places])
+            except Exception as away:  # aiokafka raises many kinds; each means that Kafka cannot be asked
+                await self._drop()
+                raise KafkaAwayError(
+                    f"Kafka does not tell how far its topics are ({type(away).__name__})"
+                ) from away
+        return {(at.topic, at.partition): end for at, end in found.items()}
+
+    async def stop(self) -> None:
+        """Leave Kafka."""
+        async with self._lock:
+            await self._drop()
+
+    async def _drop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            try:
+                async with asyncio.timeout(1):
+                    await consumer.stop()
+            except Exception:  # noqa: S110 - closing a broken connection may fail in any way; it is gone
+                pass

@@ -1,0 +1,102 @@
+"""Runs an MLflow request from its body to its answer.
+
+A write: read the body, find out whether it retries one whose answer was lost, decode, let the route's
+handler check and append, then conclude (wait for Kafka, or for the catalog's verdict). A read: wait for
+what this gateway wrote to be acknowledged, then pass it on with the offsets that the answer must have seen.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from runstone.exceptions import ServerError
+from runstone.sender.publisher import RecordRefused
+from runstone_gateway.facts import AT_LEAST
+from runstone_gateway.mlflow.decoding import decode, parse, read_body
+from runstone_gateway.mlflow.errors import AWAY, INTERNAL, MlflowError
+from runstone_gateway.mlflow.routing import Call, Read, Write
+from runstone_gateway.mlflow.services import Services
+from runstone_gateway.problems import Handler
+from runstone_gateway.unavailable import UnavailableError
+
+LOG: Final = logging.getLogger("runstone.gateway.mlflow")
+
+
+def answer(found: Mapping[str, Any]) -> web.Response:
+    """A JSON object as MLflow's clients read it."""
+    return web.Response(body=orjson.dumps(found), content_type="application/json")
+
+
+def writing(services: Services, route: Write) -> Handler:
+    """The handler of a route that writes."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        await services.ledger.ready()
+        body = await read_body(request)
+        attempt = services.undelivered.begin(request.method, request.path, body, _gone(request))
+        delivered = False
+        try:
+            if attempt.conclusion is None:
+                fields = decode(route.message, parse(body), route.required, route.check)
+                attempt.conclusion = await route.handle(services, Call(fields, request.match_info, body))
+            found = answer(await attempt.conclusion())
+            delivered = not attempt.abandoned()
+        except MlflowError as refused:
+            delivered = refused.status < 500 and not attempt.abandoned()
+            raise
+        else:
+            return found
+        finally:
+            services.undelivered.end(attempt, delivered=delivered)
+
+    return _in_mlflows_words(serve)
+
+
+def reading(services: Services, route: Read) -> Handler:
+    """The handler of a route that the read API answers."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        await services.ledger.ready()
+        needs = await route.needs(services, request)
+        try:
+            return await services.forwarding.pass_on(request, {AT_LEAST: orjson.dumps(needs).decode()})
+        except (TimeoutError, aiohttp.ClientConnectionError) as away:
+            if _gone(request)():
+                raise
+            raise UnavailableError(f"the read API does not answer ({type(away).__name__})") from away
+
+    return _in_mlflows_words(serve)
+
+
+def _in_mlflows_words(serve: Handler) -> Handler:
+    @wraps(serve)
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            return await serve(request)
+        except MlflowError as refused:
+            wrong = refused
+        except UnavailableError as away:
+            wrong = MlflowError(AWAY, f"Try again in a moment: {away}.", retry_after=away.retry_after)
+        except ServerError as away:
+            wrong = MlflowError(AWAY, f"Try again in a moment: {away}.")
+        except RecordRefused as refused:
+            wrong = MlflowError(INTERNAL, f"Nothing was recorded: {refused}.")
+        LOG.info(
+            "%s %s is answered with %d %s: %s",
+            request.method, request.path, wrong.status, wrong.code, wrong.message[:500],
+        )  # fmt: skip
+        return wrong.response()
+
+    return handler
+
+
+def _gone(request: web.Request) -> Callable[[], bool]:
+    def gone() -> bool:
+        return request.transport is None or request.transport.is_closing()
+
+    return gone

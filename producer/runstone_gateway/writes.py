@@ -1,0 +1,185 @@
+"""Looks up what a write to a run or model is checked against, and remembers what was written.
+
+`run` and `model` answer with the read model's facts under the overlay of this gateway's own unapplied
+writes. They await only before they look at the overlay, so a caller that checks and appends without an
+await of its own cannot be contradicted by another request of this gateway.
+
+**What is remembered for a moment.** A training loop logs metric after metric to one run, and all that must
+be known is that the run exists and is active. So for `REMEMBERED_FOR` seconds a run that was asked about is
+taken to be as it was then, with everything that this gateway wrote since. What another gateway or a native
+client wrote in the meantime may be missing: for so long a metric or tag may be accepted for a run that was
+just deleted elsewhere (it is kept, and shown when the run is restored). Params and tags that a check needs
+are always asked for.
+
+**What is not there** is asked for again at the very end of its partition before anybody is told so: another
+gateway, or a native client, may have created it a moment ago.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from runstone.events import Event, PointTable
+from runstone_gateway.facts import ReadApi
+from runstone_gateway.ledger import Ledger, Needs, Place, Written, merged
+from runstone_gateway.overlay import Overlay, Subject
+
+REMEMBERED_FOR: Final = 5.0
+"""Seconds."""
+
+REMEMBERED_MOST: Final = 20_000
+"""Runs; those that were not used for longest are forgotten first."""
+
+
+class Writes:
+    """The facts, the overlay and the ledger as one; on the gateway's loop."""
+
+    def __init__(self, ledger: Ledger, read_api: ReadApi) -> None:
+        self.ledger = ledger
+        self.overlay = Overlay()
+        self._read_api = read_api
+        self._remembered: OrderedDict[str, tuple[float, Subject]] = OrderedDict()
+
+    async def run(self, run_id: str, params: Sequence[str] = (), tags: Sequence[str] = ()) -> Subject | None:
+        """The run with those of *params* and *tags* that it has; None where there is none.
+
+        Raises:
+            UnavailableError: the read API or Kafka does not answer.
+        """
+        if not params and not tags and (known := self._recall(run_id)) is not None:
+            return known
+        asked = {"runs": {run_id: {"params": list(params), "tags": list(tags)}}}
+        found = await self._subject("runs", run_id, asked, run_id, params, tags)
+        if found is not None:
+            self._remember(run_id, found)
+        return found
+
+    async def model(self, model_id: str) -> tuple[str, Subject] | None:
+        """The logged model with all its params, and its stream; None where there is none."""
+        # its stream is its source run's, which only the read model knows: ask without naming a partition
+        await self.ledger.ready()
+        found = await self._ask({"models": [model_id]}, None, None)
+        told = found["models"].get(model_id)
+        if told is None and not self.overlay.has(model_id):
+            found = await self._ask({"models": [model_id]}, await self.ledger.at_least_for_all(), None)
+            told = found["models"].get(model_id)
+        params = () if told is None else tuple(told.get("params") or ())
+        subject = self.overlay.over(model_id, told, params)
+        return None if subject is None else (str(subject.fields["stream"]), subject)
+
+    async def experiment(self, experiment_id: int) -> Mapping[str, Any] | None:
+        """The experiment's name, lifecycle_stage and artifact_location; None where there is none."""
+        key = str(experiment_id)
+        found = await self._strongly({"experiments": [experiment_id]}, "experiments", key)
+        return None if found is None else dict(found)
+
+    async def experiment_named(self, name: str) -> int | None:
+        """The id of the experiment that has this name now; None where there is none."""
+        found = await self._strongly({"experiment_names": [name]}, "experiment_names", name)
+        return None if found is None else int(found)
+
+    def append(
+        self,
+        run_id: str,
+        events: Sequence[Event],
+        points: PointTable | None = None,
+        *,
+        created: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> Written:
+        """Append to a run's stream, and remember what that changes about the run.
+
+        *created* holds all fields of the run, where this begins it; *fields* those that get new values,
+        *params* those that it gets, *tags* those that are set or (None) deleted.
+        """
+        written = self.ledger.append(run_id, events, points)
+        if created is not None:
+            self.overlay.created(run_id, created, written)
+            self._remember(run_id, Subject(created, {}, {}))
+        self.overlay.changed(run_id, written, fields=fields, params=params, tags=tags)
+        if fields and run_id in self._remembered:
+            since, known = self._remembered[run_id]
+            self._remembered[run_id] = since, Subject({**known.fields, **fields}, {}, {})
+        written.acknowledged.add_done_callback(lambda done: self._withdraw(written, done))
+        return written
+
+    def forget(self, experiment_id: int) -> None:
+        """The experiment's lifecycle has changed, and with it its runs'."""
+        for run_id, (_, known) in list(self._remembered.items()):
+            if known.fields.get("experiment_id") == experiment_id:
+                del self._remembered[run_id]
+
+    async def _subject(
+        self,
+        kind: str,
+        subject: str,
+        asked: Mapping[str, Any],
+        stream: str,
+        params: Sequence[str],
+        tags: Sequence[str],
+    ) -> Subject | None:
+        await self.ledger.ready()
+        place = self.ledger.place(stream)
+        floor = self.ledger.unapplied_floor(place)
+        told = (await self._ask(asked, _needs(place, floor), place))[kind].get(subject)
+        if told is None and not self.overlay.has(subject):
+            end = _needs(place, await self.ledger.end(place))
+            told = (await self._ask(asked, end, place))[kind].get(subject)
+        return self.overlay.over(subject, told, params, tags)
+
+    async def _strongly(self, asked: Mapping[str, Any], kind: str, key: str) -> Any:
+        """Something of the catalog."""
+        await self.ledger.ready()
+        place = self.ledger.place("catalog")
+        floor = self.ledger.unapplied_floor(place)
+        told = (await self._ask(asked, _needs(place, floor), place))[kind].get(key)
+        if told is None:
+            end = _needs(place, await self.ledger.end(place))
+            told = (await self._ask(asked, end, place))[kind].get(key)
+        return told
+
+    async def _ask(
+        self, asked: Mapping[str, Any], needs: Needs | None, concerned: Place | None
+    ) -> dict[str, Any]:
+        """The facts; asked once more where they are older than what the overlay has forgotten already.
+
+        *concerned* is the one partition that they come from; None: it may be any.
+        """
+        while True:
+            found = await self._read_api.facts({**asked, "at_least": needs} if needs else asked)
+            stale: Needs = {}
+            for topic, partitions in found["applied"].items():
+                for partition, offset in partitions.items():
+                    place = (topic, int(partition))
+                    if offset < self.ledger.applied_to(place) and concerned in {None, place}:
+                        stale.setdefault(topic, {})[partition] = self.ledger.applied_to(place)
+                    self.ledger.applied(topic, place[1], offset)
+                    self.overlay.prune(place, offset)
+            if not stale:
+                return found
+            needs = merged(needs or {}, stale)
+
+    def _recall(self, run_id: str) -> Subject | None:
+        since, known = self._remembered.get(run_id, (0.0, None))
+        if known is None or asyncio.get_running_loop().time() - since > REMEMBERED_FOR:
+            return None
+        self._remembered.move_to_end(run_id)
+        return known
+
+    def _remember(self, run_id: str, found: Subject) -> None:
+        self._remembered[run_id] = asyncio.get_running_loop().time(), Subject(found.fields, {}, {})
+        self._remembered.move_to_end(run_id)
+        if len(self._remembered) > REMEMBERED_MOST:
+            self._remembered.popitem(last=False)
+
+    def _withdraw(self, written: Written, done: "asyncio.Future[int]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            self.overlay.withdraw(written)
+            self._remembered.clear()
+
+
+def _needs(place: Place, offset: int | None) -> Needs | None:
+    return None if offset is None else {place[0]: {str(place[1]): offset}}
