@@ -58,7 +58,7 @@ def main() -> int:
         print(f"  curl -s {ADDRESS}/api/v1/runs/{runs[0]}")
         print(f"Log to it from anywhere on this machine: RUNSTONE_TRACKING_URI={ADDRESS}")
         print("Serving until Ctrl-C.", flush=True)
-        return stack.wait()
+        return wait_for_the_end(stack)
     except KeyboardInterrupt:
         print("\nStopping.", flush=True)
         return 0
@@ -116,6 +116,15 @@ def ask(method: str, path: str, body: object = None) -> dict[str, list[dict[str,
     with urllib.request.urlopen(request, timeout=10) as answer:
         found: dict[str, list[dict[str, Any]]] = json.load(answer)
         return found
+
+
+def wait_for_the_end(stack: "subprocess.Popen[str]") -> int:
+    """The exit code of the stack. In short waits: a signal that comes just before a wait without an end is
+    lost in it, and with it a Ctrl-C.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return stack.wait(1)
 
 
 def stop(stack: "subprocess.Popen[str]") -> None:
