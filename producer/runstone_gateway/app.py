@@ -53,8 +53,8 @@ def application(configuration: Configuration) -> web.Application:
     app.router.add_get("/ready", readiness.ready)
     app.router.add_get("/api/v1/connect", Connect(configuration, installation).get)
     app.router.add_put("/api/v1/artifacts", Artifacts(store).put)
+    add_artifact_routes(app.router, store, services)
     add_routes(app, services)
-    add_artifact_routes(app.router, store, ledger, read_api)
     app.router.add_route("*", "/{path:.*}", forwarding.forward)
     app.on_response_prepare.append(_name_the_server)
 

@@ -1,18 +1,10 @@
 """``PUT /api/v1/artifacts``: takes a file in for a sender whose machine cannot see the artifact store.
 
-The file is written under a temporary name beside its place, synced, checked against the hash that the
-sender computed, and renamed: a reader sees the whole file or none. Only the pointer, which the sender
-publishes afterwards, makes it part of a run.
+Checked against the hash that the sender computed before anybody can see it. Only the pointer, which the
+sender publishes afterwards, makes it part of a run.
 """
 
-import asyncio
-import contextlib
-import hashlib
-import os
 import re
-import uuid
-from io import BufferedWriter
-from pathlib import Path, PurePosixPath
 from typing import Final
 
 import orjson
@@ -21,64 +13,41 @@ from aiohttp import web
 from runstone.events.artifact_paths import check_artifact_path, location
 from runstone.events.limits import EXPERIMENT_ID_MAX
 from runstone.exceptions import InvalidInputError
-from runstone_gateway.configuration import Configuration
 from runstone_gateway.problems import problem
+from runstone_gateway.receiving import ContentDiffersError, Receiving
+from runstone_gateway.stores.store import NameClashError, Store, StoreAwayError
 
 _PARAMETERS: Final = ("experiment_id", "run_id", "path")
 
-BLOCK: Final = 1024 * 1024
-"""Bytes held in memory at once per upload."""
-
 
 class Artifacts:
-    """The route; files are written in threads so that a slow disk does not stop the loop."""
+    """The route."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._root = configuration.artifact_root
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def put(self, request: web.Request) -> web.Response:
         """Store the body; 201 with uri, size and sha256, 400 for bad names, 422 for other content."""
         try:
-            address = _address(request)
+            key = _key(request)
             expected = _expected(request)
         except _UnusableError as wrong:
             return problem(400, "Not an artifact's address", str(wrong), **wrong.members)
-        place = self._root / address
-        temporary = place.parent / f".{uuid.uuid4().hex}.part"
+        received = Receiving(request.content, expected)
         try:
-            size, found = await self._write(request, temporary)
-            if expected and expected != found:
-                return problem(
-                    422,
-                    "The content differs",
-                    f"X-Content-SHA256 says {expected}, the body has {found}; send it again",
-                )
-            await asyncio.to_thread(_publish, temporary, place)
-        except (NotADirectoryError, IsADirectoryError, FileExistsError):
+            await self._store.put(key, aiter(received))
+        except ContentDiffersError as wrong:
+            return problem(422, "The content differs", str(wrong))
+        except NameClashError:
             return problem(
                 409,
                 "A file and a folder of the same name",
                 f"{request.query['path']} is a file and a folder in this run; choose another artifact path",
             )
-        except OSError as wrong:
-            return problem(
-                507, "The artifact store cannot take the file", f"{wrong.strerror}; it is tried again"
-            )
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        answer = {"uri": place.as_uri(), "size": size, "sha256": found}
+        except StoreAwayError as wrong:
+            return problem(507, "The artifact store cannot take the file", f"{wrong}; it is tried again")
+        answer = {"uri": self._store.uri(key), "size": received.size, "sha256": received.sha256}
         return web.Response(status=201, body=orjson.dumps(answer), content_type="application/json")
-
-    async def _write(self, request: web.Request, temporary: Path) -> tuple[int, str]:
-        digest, size = hashlib.sha256(), 0
-        file = await asyncio.to_thread(_create, temporary)
-        with file:
-            async for block in request.content.iter_chunked(BLOCK):
-                size += len(block)
-                await asyncio.to_thread(_append, file, digest, block)
-            await asyncio.to_thread(os.fsync, file.fileno())
-        return size, digest.hexdigest()
 
 
 class _UnusableError(Exception):
@@ -90,7 +59,7 @@ class _UnusableError(Exception):
         self.members = {"field": field, "found": found, "accepted": accepted}
 
 
-def _address(request: web.Request) -> PurePosixPath:
+def _key(request: web.Request) -> str:
     """Where the file belongs below the store's root."""
     for name in request.query:
         if name not in _PARAMETERS:
@@ -103,7 +72,7 @@ def _address(request: web.Request) -> PurePosixPath:
     if not re.fullmatch(r"[0-9a-f]{32}", run_id):
         raise _UnusableError("run_id", run_id, "32 hexadecimal digits")
     try:
-        return location(int(experiment_id), run_id, check_artifact_path(path))
+        return location(int(experiment_id), run_id, check_artifact_path(path)).as_posix()
     except InvalidInputError as wrong:
         raise _UnusableError("path", path, "a path that stays within the run", str(wrong)) from None
 
@@ -114,22 +83,3 @@ def _expected(request: web.Request) -> str:
     if found and not re.fullmatch(r"[0-9a-f]{64}", found):
         raise _UnusableError("X-Content-SHA256", found, "64 hexadecimal digits")
     return found
-
-
-def _create(temporary: Path) -> BufferedWriter:
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    return temporary.open("wb")
-
-
-def _append(file: BufferedWriter, digest: "hashlib._Hash", block: bytes) -> None:
-    digest.update(block)
-    file.write(block)
-
-
-def _publish(temporary: Path, place: Path) -> None:
-    temporary.replace(place)
-    folder = os.open(place.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from runstone.events.artifact_roots import ArtifactRoot, parse_root
 from runstone.exceptions import InvalidInputError
 
 
@@ -16,14 +16,14 @@ class Configuration:
     advertised_servers: what clients are told as Kafka's address.
     api_url: where the read API listens.
     web_url: the public address of this gateway.
-    artifact_root: the folder that is the artifact store.
+    artifact_root: the folder or bucket that is the artifact store.
     """
 
     bootstrap_servers: str
     advertised_servers: str
     api_url: str
     web_url: str
-    artifact_root: Path
+    artifact_root: ArtifactRoot
 
 
 def from_environment(environment: Mapping[str, str] = os.environ, *, address: str = "") -> Configuration:
@@ -47,16 +47,5 @@ def from_environment(environment: Mapping[str, str] = os.environ, *, address: st
         environment.get("RUNSTONE_ADVERTISED_SERVERS") or bootstrap,
         api_url.rstrip("/"),
         (environment.get("RUNSTONE_WEB_URL") or address).rstrip("/"),
-        artifact_root(environment.get("RUNSTONE_ARTIFACT_ROOT", "")),
+        parse_root(environment.get("RUNSTONE_ARTIFACT_ROOT", "")),
     )
-
-
-def artifact_root(named: str) -> Path:
-    """The folder that RUNSTONE_ARTIFACT_ROOT names, as a path or a file URI; it need not exist yet."""
-    parts = urlsplit(named)
-    path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(named)
-    if not named or parts.scheme not in {"", "file"} or not path.is_absolute():
-        raise InvalidInputError(
-            f"RUNSTONE_ARTIFACT_ROOT is {named!r}; expected the absolute path of a folder, or its file:// URI"
-        )
-    return path

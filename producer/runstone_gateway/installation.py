@@ -4,16 +4,15 @@ The facts (installation id, topics, number of partitions) never change while an 
 first answer serves until the gateway stops.
 """
 
-import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
 from runstone.events.artifact_paths import MARKER
 from runstone.exceptions import ServerError
-from runstone_gateway.configuration import Configuration
 from runstone_gateway.forwarding import Forwarding
+from runstone_gateway.stores.store import MissingFileError, NameClashError, Store, StoreAwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class Facts:
 class Installation:
     """Runs in the gateway's loop; marks the artifact store with the id as soon as it is known."""
 
-    def __init__(self, configuration: Configuration, forwarding: Forwarding) -> None:
-        self._root = configuration.artifact_root
+    def __init__(self, store: Store, forwarding: Forwarding) -> None:
+        self._store = store
         self._forwarding = forwarding
         self._facts: Facts | None = None
 
@@ -46,24 +45,31 @@ class Installation:
             if status != 200:
                 raise ServerError(str(found.get("detail", f"the read API answers {status}")))
             facts = Facts(str(found["installation_id"]), dict(found["topics"]), int(str(found["partitions"])))  # type: ignore[call-overload]
-            await asyncio.to_thread(_mark, self._root, facts.installation_id)
+            await _mark(self._store, facts.installation_id)
             self._facts = facts
         return self._facts
 
 
-def _mark(root: Path, installation_id: str) -> None:
-    """Write the marker by which a sender recognises the store; refuse another installation's folder."""
-    marker = root / MARKER
+async def _mark(store: Store, installation_id: str) -> None:
+    """Write the marker by which a sender recognises the store; refuse another installation's."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if marker.exists():
-            owner = marker.read_text().strip()
-            if owner != installation_id:
-                raise ServerError(
-                    f"the artifact folder {root} belongs to installation {owner}, this one is "
-                    f"{installation_id}; name a folder of its own with RUNSTONE_ARTIFACT_ROOT"
-                )
+        try:
+            marker = await store.open(MARKER)
+        except MissingFileError:
+            await store.put(MARKER, _once(f"{installation_id}\n".encode()))
             return
-        marker.write_text(installation_id + "\n")
-    except OSError as wrong:
-        raise ServerError(f"the artifact folder {root} cannot be used: {wrong.strerror}") from wrong
+        try:
+            owner = b"".join([block async for block in marker.read(0, marker.size)]).decode().strip()
+        finally:
+            await marker.close()
+    except (StoreAwayError, NameClashError) as wrong:
+        raise ServerError(f"the artifact store {store.uri('')} cannot be used: {wrong}") from wrong
+    if owner != installation_id:
+        raise ServerError(
+            f"the artifact store {store.uri('')} belongs to installation {owner[:100]}, this one is "
+            f"{installation_id}; name one of its own with RUNSTONE_ARTIFACT_ROOT"
+        )
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

@@ -1,0 +1,81 @@
+"""Sends a file of the artifact store, or one range of it, so that no browser ever runs it.
+
+A file of a folder goes from the disk to the socket in the kernel; blocks of a bucket pass through memory,
+one at a time.
+"""
+
+import asyncio
+import re
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from runstone_gateway.media_types import media_type_of
+from runstone_gateway.stores.store import Opened
+
+_RANGE: Final = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*")
+
+
+def headers_of(path: str) -> dict[str, str]:
+    """What is said of the file at *path*: saved, not shown; unguessed; in a sandbox if shown."""
+    name = quote(path.rpartition("/")[2].encode(errors="replace"), safe="")
+    return {
+        "Content-Type": media_type_of(path),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Accept-Ranges": "bytes",
+    }
+
+
+async def send(request: web.Request, opened: Opened, path: str) -> web.StreamResponse:
+    """Answer *request* with the file; 206 with the one range that is asked for, 416 where it has none."""
+    headers = headers_of(path)
+    if opened.tag:
+        headers["ETag"] = opened.tag
+    first, length, status = 0, opened.size, 200
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    backwards = match is not None and match[1] and match[2] and int(match[2]) < int(match[1])
+    if match is not None and not backwards and request.headers.get("If-Range", opened.tag) == opened.tag:
+        wanted = _range(match, opened.size)
+        if wanted is None:
+            return web.Response(status=416, headers={"Content-Range": f"bytes */{opened.size}"})
+        first, length = wanted
+        status = 206
+        headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{opened.size}"
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = length
+    await response.prepare(request)
+    if request.method != "HEAD" and length:
+        try:
+            await _copy(request, opened, first, length, response)
+        except (Exception, asyncio.CancelledError):
+            # the promised length is not kept: that must break the connection, not end an answer
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+    await response.write_eof()
+    return response
+
+
+async def _copy(
+    request: web.Request, opened: Opened, first: int, length: int, response: web.StreamResponse
+) -> None:
+    if opened.file is not None and request.transport is not None:
+        sent = await asyncio.get_running_loop().sendfile(request.transport, opened.file, first, length)
+        if sent != length:
+            raise ConnectionResetError("the file became shorter while it was sent")
+        return
+    async for block in opened.read(first, length):
+        await response.write(block)
+
+
+def _range(match: re.Match[str], size: int) -> tuple[int, int] | None:
+    """First byte and length of the range; None where the file has no such bytes."""
+    if match[3] is not None:
+        length = min(size, int(match[3]))
+        return (size - length, length) if length else None
+    first = int(match[1])
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    return (first, last - first + 1) if first <= last else None
