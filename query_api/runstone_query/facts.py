@@ -27,12 +27,13 @@ _BIGINT_MAX: Final = 2**63 - 1
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Attributes:
-    params: pairs of a run and the key of a param.
+    params: pairs of a run and the key of a param. tags: likewise of a tag.
     at_least: what must have been applied; nothing is waited for where it is empty.
     """
 
     runs: Sequence[str]
     params: Sequence[tuple[str, str]]
+    tags: Sequence[tuple[str, str]]
     experiments: Sequence[int]
     experiment_names: Sequence[str]
     models: Sequence[str]
@@ -47,21 +48,26 @@ def checked(body: Mapping[str, object], topics: Mapping[str, str]) -> Wanted:
     """
     runs = body.get("runs", {})
     if type(runs) is not dict or not all(type(wanted) is dict for wanted in runs.values()):
-        raise invalid("runs", runs, 'an object {"<run id>": {"params": [keys]}}')
+        raise invalid("runs", runs, 'an object {"<run id>": {"params": [keys], "tags": [keys]}}')
     at_least = body.get("at_least")
     return Wanted(
         [run_id for run_id in runs if inputs.storable(run_id)],
-        [
-            (run_id, key)
-            for run_id, wanted in runs.items()
-            for key in _texts("params", wanted.get("params", []))
-            if inputs.storable(run_id)
-        ],
+        _pairs(runs, "params"),
+        _pairs(runs, "tags"),
         _ids(body.get("experiments", [])),
         _texts("experiment_names", body.get("experiment_names", [])),
         _texts("models", body.get("models", [])),
         {} if at_least is None else from_json("at_least", at_least, topics),
     )
+
+
+def _pairs(runs: Mapping[str, Mapping[str, object]], field: str) -> list[tuple[str, str]]:
+    return [
+        (run_id, key)
+        for run_id, wanted in runs.items()
+        for key in _texts(field, wanted.get(field, []))
+        if inputs.storable(run_id)
+    ]
 
 
 def _texts(field: str, found: object) -> list[str]:
@@ -89,6 +95,8 @@ async def read(model: ReadModel, wanted: Wanted) -> dict[str, Any]:
         wanted.experiments,
         wanted.experiment_names,
         wanted.models,
+        [run_id for run_id, _ in wanted.tags],
+        [key for _, key in wanted.tags],
     )
 
     async def attempt() -> Mapping[str, str | None]:

@@ -1,7 +1,8 @@
 -- name: facts
 -- What do these runs, experiments and models look like, of which generation, with what applied? One statement,
 -- and so one snapshot. $1: run ids; $2, $3: pairs of run id and param key; $4: experiments' ids; $5: their
--- names; $6: model ids. Each answer is the text of a JSON object, null where nothing was found.
+-- names; $6: model ids; $7, $8: pairs of run id and tag key. Each answer is the text of a JSON object, null where
+-- nothing was found. A run of a deleted experiment is as good as deleted.
 SELECT
     (SELECT generation FROM runstone_meta.live) AS generation,
     (SELECT json_object_agg(topic, partitions)
@@ -12,14 +13,19 @@ SELECT
          'experiment_name', coalesce(e.name, r.experiment_name),
          'name', r.name,
          'status', r.status,
-         'lifecycle_stage', r.lifecycle_stage,
+         'lifecycle_stage', CASE WHEN e.lifecycle_stage = 'deleted' THEN 'deleted' ELSE r.lifecycle_stage END,
+         'artifact_location', e.artifact_location,
          'start_time', r.start_time,
          'end_time', r.end_time,
          'user', r.user_name,
          'params', coalesce((SELECT json_object_agg(p.key, p.value)
                              FROM unnest($2::text[], $3::text[]) AS wanted (run_id, key)
                              JOIN {schema}.params p USING (run_id, key)
-                             WHERE wanted.run_id = r.run_id), '{}')))
+                             WHERE wanted.run_id = r.run_id), '{}'),
+         'tags', coalesce((SELECT json_object_agg(t.key, t.value)
+                           FROM unnest($7::text[], $8::text[]) AS wanted (run_id, key)
+                           JOIN {schema}.tags t USING (run_id, key)
+                           WHERE wanted.run_id = r.run_id), '{}')))
      FROM {schema}.runs r LEFT JOIN {schema}.experiments e USING (experiment_id)
      WHERE r.run_id = ANY($1::text[])) AS runs,
     (SELECT json_object_agg(experiment_id, json_build_object(
