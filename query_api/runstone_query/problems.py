@@ -46,6 +46,7 @@ class Problem(Exception):
         detail: one sentence: what was wrong, what was expected, what to do.
         field: the part of the request it is about. found: what stands there. accepted: what may.
         retry_after: seconds after which to ask again; told where the status is 503.
+        allowed: the methods that the path answers. incident: by which the log tells more.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Problem(Exception):
         found: object = None,
         accepted: str | None = None,
         retry_after: int = RETRY_AFTER_S,
+        allowed: str | None = None,
+        incident: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -67,6 +70,8 @@ class Problem(Exception):
         self.found = found
         self.accepted = accepted
         self.retry_after = retry_after
+        self.allowed = allowed
+        self.incident = incident
 
 
 def invalid(field: str, found: object, accepted: str, status: int = 400) -> Problem:
@@ -98,8 +103,8 @@ def read_model_away(why: BaseException) -> Problem:
     return Problem(503, "read-model-away", "the read model cannot be reached at the moment; ask again")
 
 
-def response(problem: Problem, **members: str) -> web.Response:
-    """The document of *problem*, with further *members*."""
+def response(problem: Problem) -> web.Response:
+    """The document of *problem*."""
     document: dict[str, object] = {
         "type": f"urn:runstone:problem:{problem.kind}",
         "title": HTTPStatus(problem.status).phrase,
@@ -108,12 +113,21 @@ def response(problem: Problem, **members: str) -> web.Response:
     }
     if problem.field is not None:
         document |= {"field": problem.field, "found": problem.found, "accepted": problem.accepted}
-    answer = web.Response(
-        status=problem.status, body=orjson.dumps(document | members), content_type=MEDIA_TYPE
+    if problem.incident is not None:
+        document["incident"] = problem.incident
+    return web.Response(
+        status=problem.status, body=orjson.dumps(document), content_type=MEDIA_TYPE, headers=headers(problem)
     )
+
+
+def headers(problem: Problem) -> dict[str, str]:
+    """What an answer's header says of *problem*: when to ask again, by which methods."""
+    found = {}
     if problem.status == 503:
-        answer.headers["Retry-After"] = str(problem.retry_after)
-    return answer
+        found["Retry-After"] = str(problem.retry_after)
+    if problem.allowed is not None:
+        found["Allow"] = problem.allowed
+    return found
 
 
 @web.middleware
@@ -123,41 +137,47 @@ async def middleware(
     """Answer a problem for whatever a handler raises."""
     try:
         return await handler(request)
-    except Problem as problem:
-        return response(problem)
-    except web.HTTPException as refused:
-        return _refusal(request, refused)
-    except asyncpg.QueryCanceledError:
-        return response(
-            Problem(503, "too-slow", "the read model took too long to answer; ask for less, or again later")
-        )
-    except _AWAY as away:
-        return response(read_model_away(away))
-    except Exception:
-        # the edge of the process: the caller gets an id, the log gets the rest
-        incident = uuid.uuid4().hex
-        _log.exception("incident %s: %s %s", incident, request.method, request.rel_url.raw_path)
-        fault = Problem(
-            500, "internal", f"this is a fault of the server; its log tells more under {incident}"
-        )
-        return response(fault, incident=incident)
+    except Exception as wrong:  # the edge of the process: whatever it is becomes an answer
+        return response(problem_of(request, wrong))
 
 
-def _refusal(request: web.Request, refused: web.HTTPException) -> web.Response:
+def problem_of(request: web.Request, wrong: Exception) -> Problem:
+    """The problem that a handler's exception is to the caller; one that nobody expected is logged."""
+    if isinstance(wrong, Problem):
+        return wrong
+    if isinstance(wrong, web.HTTPException):
+        return _refusal(request, wrong)
+    if isinstance(wrong, asyncpg.QueryCanceledError):
+        return Problem(
+            503, "too-slow", "the read model took too long to answer; ask for less, or again later"
+        )
+    if isinstance(wrong, _AWAY):
+        return read_model_away(wrong)
+    incident = uuid.uuid4().hex
+    _log.error("incident %s: %s %s", incident, request.method, request.rel_url.raw_path, exc_info=wrong)
+    return Problem(
+        500,
+        "internal",
+        f"this is a fault of the server; its log tells more under {incident}",
+        incident=incident,
+    )
+
+
+def _refusal(request: web.Request, refused: web.HTTPException) -> Problem:
     path = request.rel_url.raw_path
     if refused.status == 404:
-        problem = Problem(
+        return Problem(
             404, "no-such-route", f"nothing is served at {path}; see /api/v1/openapi.json for what is"
         )
-    elif isinstance(refused, web.HTTPMethodNotAllowed):
+    if isinstance(refused, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refused.allowed_methods))
-        problem = Problem(405, "method-not-allowed", f"{path} answers {allowed}, not {request.method}")
-    else:
-        problem = Problem(refused.status, "refused", refused.text or refused.reason)
-    answer = response(problem)
-    if allow := refused.headers.get("Allow"):
-        answer.headers["Allow"] = allow
-    return answer
+        return Problem(
+            405,
+            "method-not-allowed",
+            f"{path} answers {allowed}, not {request.method}",
+            allowed=refused.headers.get("Allow"),
+        )
+    return Problem(refused.status, "refused", refused.text or refused.reason)
 
 
 async def identify(_request: web.Request, answer: web.StreamResponse) -> None:
