@@ -234,7 +234,8 @@ async def _registry(connection: Any, changes: Changes) -> None:
         if new is None:
             await connection.execute(_SQL["delete_registered_model"], old)
         else:
-            await connection.execute(_SQL["rename_registered_model"], old, new, time)
+            await connection.execute(_SQL["rename_registered_model"], old, new)
+            await connection.execute(_SQL["touch_model_versions"], new, time)
     moved = {name for old, new, _time in changes.moved for name in (old, new)}
     before = {name: row for name, row in changes.loaded.registered_models.items() if name not in moved}
     found = [model for _name, model in sorted(changes.registered_models.items()) if model is not None]

@@ -187,11 +187,13 @@ WHERE t.experiment_id = gone.experiment_id AND t.key = gone.key;
 DELETE FROM registered_models WHERE name = $1;
 
 -- name: rename_registered_model
--- A new name; it moves by cascade whatever hangs on the model, all versions of which are touched by it.
-WITH renamed AS (
-    UPDATE registered_models SET name = $2 WHERE name = $1
-)
-UPDATE model_versions SET last_update_time = $3 WHERE name = $1;
+-- A new name; by cascade it moves whatever hangs on the model.
+UPDATE registered_models SET name = $2 WHERE name = $1;
+
+-- name: touch_model_versions
+-- A rename counts as an update of every version. After it and not with it: Postgres would look for the old name
+-- of a version that this transaction has moved before.
+UPDATE model_versions SET last_update_time = $2 WHERE name = $1;
 
 -- name: registered_models
 -- Whole rows of registered models.

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from runstone_ingest import writer
 from runstone_ingest.loading import Memory
 from runstone_ingest.projector import project
 from runstone_ingest.projector.projection import needed
-from runstone_ingest.projector.rows import Changes, Loaded, Tally, Verdict
+from runstone_ingest.projector.rows import Changes, Experiment, Loaded, Tally, Verdict
 from runstone_ingest.records import Admitted
 from runstone_store import pool
 from runstone_store.migrations import migrate
@@ -133,45 +134,78 @@ def some_event(chance: random.Random, time: int) -> Event:
     return chance.choice(made)
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_the_database_holds_what_the_rules_say_however_the_catalog_was_batched(database, db, seed):
-    chance = random.Random(seed)
-    tables, memory, offset = Tables(), Memory(), 0
-    await db.connection.execute("INSERT INTO ingest_partitions (topic, partition) VALUES ('t', 0)")
-    connection = await pool.connect_writer(database, "test")
-    try:
-        await connection.execute("SET search_path TO runstone_g1")
-        tables.loaded = await memory.load(connection, needed(records(0, [types.ExperimentDeleted(0, 0)])))
-        for _batch in range(40):
-            said = [some_event(chance, offset + n) for n in range(chance.randint(1, 12))]
-            batch = records(offset, said)
-            tables.batch(list(batch))
-            changes = project(batch, await memory.load(connection, needed(batch)))
-            advance = writer.Advance("t", 0, 0, offset, offset + len(batch), b"", Tally(len(batch)))
-            await writer.write(connection, [advance], changes)
-            memory.committed(changes)
-            offset += len(batch)
-            assert await content(db) == in_memory(tables), said
-    finally:
-        await connection.close()
-
-
-def records(offset: int, said: list[Event]) -> list[Admitted]:
+def records(offset: int, said: Sequence[Event]) -> list[Admitted]:
     return [admitted(pack(SESSION, CATALOG, offset + n, [e]), offset + n) for n, e in enumerate(said)]
 
 
-async def test_verdicts_are_kept_for_ten_thousand_offsets(database, db):
+class Batches:
+    """Writes one batch after the other as the worker does, without topics; and into dictionaries as well."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection, self.memory, self.offset = connection, Memory(), 0
+        self.tables = Tables()
+        self.tables.loaded.experiments[0] = Experiment(0, "Default", "Default", 0, 0)
+
+    async def apply(self, *said: Event) -> None:
+        batch = records(self.offset, said)
+        self.tables.batch(list(batch))
+        changes = project(batch, await self.memory.load(self.connection, needed(batch)))
+        end = self.offset + len(batch)
+        await writer.write(
+            self.connection, [writer.Advance("t", 0, 0, self.offset, end, b"", Tally(len(batch)))], changes
+        )
+        self.memory.committed(changes)
+        self.offset = end
+
+
+@pytest.fixture
+async def batches(database: str, db: Database) -> AsyncIterator[Batches]:
     await db.connection.execute("INSERT INTO ingest_partitions (topic, partition) VALUES ('t', 0)")
     connection = await pool.connect_writer(database, "test")
+    await connection.execute("SET search_path TO runstone_g1")
     try:
-        await connection.execute("SET search_path TO runstone_g1")
-        for n, offset in enumerate((1, 2, 10_001, 10_001)):
-            changes = Changes(Loaded())
-            changes.verdicts[f"r{n}"] = Verdict(f"r{n}", offset, "", {})
-            advance = writer.Advance("t", 0, 0, n, n + 1, b"", Tally(1))
-            await writer.write(connection, [advance], changes)
+        yield Batches(connection)
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("seed", [0, 8, 24, 29])
+async def test_the_database_holds_what_the_rules_say_however_the_catalog_was_batched(batches, db, seed):
+    chance = random.Random(seed)
+    for _batch in range(40):
+        said = [some_event(chance, batches.offset + n) for n in range(chance.randint(1, 12))]
+        await batches.apply(*said)
+        assert await content(db) == in_memory(batches.tables), said
+
+
+async def test_a_model_with_versions_may_be_renamed_twice_in_a_batch(batches, db):
+    await batches.apply(
+        types.RegisteredModelCreated("a", 1),
+        types.ModelVersionCreated("a", "s", 2, tags={"k": "v"}),
+        types.RegisteredModelAlias("a", "champion", 1, 3),
+    )
+    await batches.apply(
+        types.RegisteredModelRenamed("a", "b", 4),
+        types.RegisteredModelRenamed("b", "c", 5),
+        types.RegisteredModelCreated("a", 6),
+    )
+    assert await db.rows("SELECT name, last_update_time FROM runstone.registered_models ORDER BY name") == [
+        ("a", 6),
+        ("c", 5),
+    ]
+    assert await db.rows("SELECT name, version, last_update_time FROM runstone.model_versions") == [
+        ("c", 1, 5)
+    ]
+    assert await db.rows("SELECT * FROM runstone.model_version_tags") == [("c", 1, "k", "v")]
+    assert await db.rows("SELECT * FROM runstone.registered_model_aliases") == [("c", "champion", 1)]
+
+
+async def test_verdicts_are_kept_for_ten_thousand_offsets(batches, db):
+    for n, offset in enumerate((1, 2, 10_001, 10_001)):
+        changes = Changes(Loaded())
+        changes.verdicts[f"r{n}"] = Verdict(f"r{n}", offset, "", {})
+        advance = writer.Advance("t", 0, 0, n, n + 1, b"", Tally(1))
+        await writer.write(batches.connection, [advance], changes)
     assert await db.rows("SELECT request FROM verdicts ORDER BY request") == [("r1",), ("r2",), ("r3",)]
 
 
