@@ -17,9 +17,9 @@ from runstone.context import program_name, quick_context
 from runstone.events import limits
 from runstone.events.envelope import CATALOG
 from runstone.events.identity import DEFAULT_EXPERIMENT, experiment_id, new_run_id
-from runstone.events.types import ExperimentCreated, RunJoined, RunStarted
+from runstone.events.types import Event, ExperimentCreated, RunJoined, RunStarted
 from runstone.exceptions import InvalidInputError
-from runstone.inputs import checked_name, checked_run_id, checked_status, clean, seconds, text
+from runstone.inputs import checked_key, checked_name, checked_run_id, checked_status, clean, seconds, text
 from runstone.run import Identity, Run, now_ms, tag_events
 from runstone.spool.session import Session
 
@@ -49,6 +49,7 @@ class Client:
         self._announced: set[str] = set()
         self._stack: ContextVar[tuple[Run, ...]] = ContextVar("runstone_active_runs", default=())
         self._open: list[Run] = []
+        self._adopted: list[Run] = []
         self._run_id_used = False
         lifetime.watch(self)
 
@@ -56,6 +57,8 @@ class Client:
         """This process is a child: another thread of the parent may have held the lock."""
         self._lock = threading.RLock()
         self._announced = set()
+        for run in self._adopted:
+            run.forked()
 
     def _configuration(self) -> Configuration:
         if self._configured is None:
@@ -74,6 +77,33 @@ class Client:
             InvalidInputError: the name is empty, longer than 500 characters, or no text.
         """
         self._experiment = checked_name(name, "an experiment's name", limits.EXPERIMENT_NAME_MAX)
+
+    def create_experiment(
+        self, name: str, tags: Mapping[str, Any] | None = None, artifact_location: str = ""
+    ) -> int:
+        """Say that experiment *name* exists, without starting a run in it, and return its id.
+
+        Where there is one of that name already it is that one, as it is.
+
+        Args:
+            name: its identity.
+            tags: set at once; anything becomes its text.
+            artifact_location: a URI below which MLflow's clients keep its files; without it the server's.
+
+        Raises:
+            InvalidInputError: the name is empty, longer than 500 characters, or no text; a tag's key is none.
+        """
+        checked = checked_name(name, "an experiment's name", limits.EXPERIMENT_NAME_MAX)
+        found = {
+            checked_key(key, "tag"): clean(str(value), limits.EXPERIMENT_TAG_VALUE_MAX)
+            for key, value in (tags or {}).items()
+        }
+        with self._lock:
+            session = self._opened()
+            self._announced.add(checked)
+            created = ExperimentCreated(checked, now_ms(), found, clean(artifact_location))
+            session.writer.event(session.writer.stream(CATALOG), created)
+        return experiment_id(checked)
 
     def start_run(
         self,
@@ -192,6 +222,27 @@ class Client:
             parent_run_id=parent.run_id if parent else "",
             context=context,
         )
+
+    def open_run(self, identity: Identity, events: Iterable[Event]) -> Run:
+        """A run for a program that keeps its own account of runs: never active, and not ended at exit.
+
+        Args:
+            identity: id, experiment and name; where another process began the run, as far as is known.
+            events: what is appended first: `RunStarted` where this process begins it, or a new attempt of
+                it, and so owns its end; `RunJoined` where it only writes to it.
+        """
+        first, *rest = events
+        owned = isinstance(first, RunStarted)
+        configuration = self._configuration()
+        with self._lock:
+            session = self._opened()
+            run = Run(identity, session, rank=configuration.rank, owned=owned, strict=configuration.strict)
+            run.begin([first, *rest])
+            self._adopted.append(run)
+        session.launcher.check()
+        if owned:
+            lifetime.slow_facts.give(run.add_context)
+        return run
 
     def active_run(self) -> Run | None:
         """The run of this context, else the one this process started last and has not ended, else None."""

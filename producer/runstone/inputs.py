@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from runstone.events import limits
 from runstone.events.artifact_paths import check_artifact_path
-from runstone.events.types import check_key
+from runstone.events.types import SeriesKey, check_key
 from runstone.exceptions import InvalidInputError, MalformedEnvelopeError
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -41,8 +41,8 @@ def checked_key(key: object, what: str) -> str:
 
 
 def check_series_key(key: object) -> None:
-    """Raise unless *key* can name a metric."""
-    checked_key(key, "metric")
+    """Raise unless *key* can name a metric, or a metric of a model or dataset."""
+    checked_key(key[0] if type(key) is SeriesKey else key, "metric")
 
 
 def number(value: object, key: object) -> float:

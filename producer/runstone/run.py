@@ -17,9 +17,19 @@ from typing import Any, Final, NamedTuple, Self
 from runstone import artifacts, lifetime, notices
 from runstone.context import quick_context
 from runstone.events import limits
-from runstone.events.types import Event, Param, RunContext, RunEnded, RunJoined, Tag, TagDeleted
+from runstone.events.types import (
+    Event,
+    Param,
+    RunContext,
+    RunEnded,
+    RunJoined,
+    SeriesKey,
+    Tag,
+    TagDeleted,
+)
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import (
+    check_series_key,
     checked_artifact_path,
     checked_key,
     checked_status,
@@ -34,6 +44,13 @@ from runstone.inputs import (
 from runstone.spool.segment import SERIES_PAYLOAD
 from runstone.spool.session import Session
 from runstone.spool.writer import ended
+
+NS_PER_MS: Final = 1_000_000
+LATEST_POINT_MS: Final = (2**64 - 1) // NS_PER_MS
+"""The last time, in the year 2554, that a point's record can hold; later ones are records of a series."""
+
+MEASURED_MOST: Final = 500
+"""Characters of a model's id, a dataset's name or digest beside a metric's key; MLflow's longest."""
 
 SERIES_MOST: Final = 4000
 """Points of one record, so that it stays below the size of an event as JSON at its longest."""
@@ -112,6 +129,52 @@ class Run:
             self._point(self._stream, key, value, step)
         except struct.error:
             self._point(self._stream, key, value, step_number(step, key))  # says what is wrong with it
+
+    def log_point(
+        self,
+        key: str,
+        value: Any,
+        step: int = 0,
+        time: int | None = None,
+        *,
+        model_id: str = "",
+        dataset: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Record one point that happened at another time than now, or was measured for a model or dataset.
+
+        Args:
+            key: as for `log_metric`.
+            value: as for `log_metric`.
+            step: as for `log_metric`.
+            time: integer ms UTC; without it now.
+            model_id: of the logged model that was measured.
+            dataset: name and digest of what it was measured on.
+
+        Raises:
+            InvalidInputError: something is not what it must be; nothing is recorded.
+            RunEndedError: the run has ended.
+        """
+        if type(value) is not float:
+            value = number(value, key)
+        if type(key) is not str:
+            key = checked_key(key, "metric")
+        if type(step) is not int:
+            step = step_number(step, key)
+        if time is not None and (type(time) is not int or not 0 <= time <= LATEST_POINT_MS):
+            time = time_numbers([time], key)[0]
+        name: str | SeriesKey = key
+        if model_id or dataset != ("", ""):
+            name = SeriesKey(key, *(text(part, MEASURED_MOST)[0] for part in (model_id, *dataset)))
+        try:
+            if time is None or time <= LATEST_POINT_MS:
+                self._point(self._stream, name, value, step, None if time is None else time * NS_PER_MS)
+                return
+            check_series_key(key)
+            columns = struct.pack("<qdq", step, value, time)
+            self._session.writer.series(self._stream, name, SERIES_PAYLOAD.pack(1, 1) + columns)
+        except struct.error:
+            step_number(step, key)  # says what is wrong with it
+            raise
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int = 0) -> None:
         """Record a point of each metric; where one is bad, none is recorded. Raises as `log_metric`."""
@@ -312,8 +375,22 @@ class Run:
     def begin(self, events: Iterable[Event]) -> None:
         """Append the run's first events of this process: it was started, resumed or joined here."""
         self._session.writer.reopen(self._stream)
+        self.record(events)
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Append events of the contract as they are; for adapters to other programs' calls.
+
+        Raises:
+            InvalidInputError: one is larger than an event may be; those before it were appended.
+            RunEndedError: the run has ended.
+        """
         for event in events:
             self._event(event)
+
+    @property
+    def appended(self) -> int:
+        """How many records this process has appended to the run, and uploads it has ordered for it."""
+        return self._stream.next_seq + len(self._uploads)
 
     def add_context(self, facts: Mapping[str, Any]) -> None:
         """Append facts that were found out later; the run may have ended by then."""

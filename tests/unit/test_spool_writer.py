@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstone.events.types import Param
+from runstone.events.types import Param, SeriesKey
 from runstone.exceptions import InvalidInputError, RunEndedError
 from runstone.spool.allocation import SegmentFile, create_segment
 from runstone.spool.layout import SessionFolder
@@ -133,6 +133,22 @@ def test_the_time_of_a_point_is_the_clocks(segments):
     before = time.time_ns() // 10**6
     writer.point(writer.stream("a" * 32), "k", 1.0, 0)
     assert before <= segments.records()[0].time_ms <= time.time_ns() // 10**6
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_point_may_have_a_time_of_its_own_and_belong_to_a_model_or_dataset(tmp_path, mapped):
+    segments = Segments(tmp_path, mapped=mapped)
+    writer = segments.writer()
+    stream = writer.stream("a" * 32)
+    key = SeriesKey("k", "m-1", "data", "d1")
+    for time_ms in (0, 5, None, 2**64 // 10**6):  # the first is the one that defines the key
+        for name in (key, "k"):
+            writer.point(stream, name, 1.0, 0, None if time_ms is None else time_ms * 10**6)
+    found = segments.records()
+    assert [r.time_ms for r in found if r.key == "k"][:2] == [0, 5]
+    assert [r.time_ms for r in found if r.key != "k"][3] == 2**64 // 10**6
+    assert {str(r.key) for r in found} == {"k", str(list(key))}
+    assert abs(found[4].time_ms - time.time() * 1000) < 60_000
 
 
 def test_a_bad_point_leaves_nothing_behind(segments):

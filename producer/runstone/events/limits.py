@@ -24,6 +24,9 @@ PARAM_VALUE_MAX: Final = 6000
 TAG_VALUE_MAX: Final = 8000
 """Characters; MLflow's limits. The client truncates what is longer and says so once."""
 
+EXPERIMENT_TAG_VALUE_MAX: Final = 20_000
+"""Characters; MLflow's."""
+
 RUN_NAME_MAX: Final = 500
 EXPERIMENT_NAME_MAX: Final = 500
 """Characters; the second is MLflow's."""

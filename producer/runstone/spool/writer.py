@@ -32,7 +32,7 @@ from zlib import crc32
 import orjson
 
 from runstone.events import limits
-from runstone.events.types import Event, RangeDeclared, to_json
+from runstone.events.types import Event, RangeDeclared, SeriesKey, to_json
 from runstone.exceptions import InvalidInputError, RunEndedError
 from runstone.inputs import check_series_key
 from runstone.spool.allocation import SegmentFile
@@ -133,14 +133,14 @@ class Writer:
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._busy = False
-        self._deferred: list[tuple[int, Stream, str | None, bytes, bool]] = []
+        self._deferred: list[tuple[int, Stream, str | SeriesKey | None, bytes, bool, int | None]] = []
         self._segment: SegmentFile | None = None
         self._memory: mmap.mmap | None = None
         self._number = 0
         self._salt = 0
         self._at = 0
         self._limit = 0  # where points must end; 0 closes the quick way
-        self._keys: dict[str, int] = {}
+        self._keys: dict[str | SeriesKey, int] = {}
         self._defined = 0
         self._full = False
         self._retry_ns = 0
@@ -151,8 +151,17 @@ class Writer:
         with self._lock:
             return self._streams.setdefault(name, Stream(name))
 
-    def point(self, stream: Stream, key: str, value: float, step: int) -> None:
-        """Append one point, with the clock's time.
+    def point(
+        self, stream: Stream, key: str | SeriesKey, value: float, step: int, time: int | None = None
+    ) -> None:
+        """Append one point.
+
+        Args:
+            stream: whose it is.
+            key: of the metric; a `SeriesKey` where the point is of a model or a dataset.
+            value: a double.
+            step: a signed 64-bit integer.
+            time: ns since 1970 below 2**64; without it the clock's.
 
         Raises:
             InvalidInputError: *key* is none.
@@ -169,9 +178,10 @@ class Writer:
                 if index is None:
                     check_series_key(key)
                 if index is None or stream.open_in != self._number or end > self._limit:
-                    self._append(POINT, stream, key, POINT_PAYLOAD.pack(step, value), False)
+                    self._append(POINT, stream, key, POINT_PAYLOAD.pack(step, value), False, time)
                     break
-                body = _pack_body(POINT_HEAD, stream.index, index, stream.next, time_ns(), now, step, value)
+                stamp = time_ns() if time is None else time
+                body = _pack_body(POINT_HEAD, stream.index, index, stream.next, stamp, now, step, value)
                 crc = _pack_crc(crc32(body, self._salt))
                 if (
                     self._at == at
@@ -208,7 +218,7 @@ class Writer:
             self._append(EVENT, stream, None, payload, True)
         self.attend()
 
-    def series(self, stream: Stream, key: str, payload: bytes) -> None:
+    def series(self, stream: Stream, key: str | SeriesKey, payload: bytes) -> None:
         """Append a SERIES record. The key must have been checked.
 
         Raises:
@@ -264,14 +274,22 @@ class Writer:
         if segment is not None:
             segment.close()
 
-    def _append(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> None:
+    def _append(
+        self,
+        kind: int,
+        stream: Stream,
+        key: str | SeriesKey | None,
+        payload: bytes,
+        vital: bool,
+        time: int | None = None,
+    ) -> None:
         """Append any record, the lock being held. *vital*: it may use the reserved share.
 
         An empty *payload* only declares what was refused.
         """
         if stream.closed and kind == POINT:
             raise ended(stream)
-        self._deferred.append((kind, stream, key, payload, vital))
+        self._deferred.append((kind, stream, key, payload, vital, time))
         if self._busy:
             return
         self._busy = True
@@ -281,7 +299,15 @@ class Writer:
         finally:
             self._busy = False
 
-    def _append_now(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> None:
+    def _append_now(
+        self,
+        kind: int,
+        stream: Stream,
+        key: str | SeriesKey | None,
+        payload: bytes,
+        vital: bool,
+        time: int | None = None,
+    ) -> None:
         if self._full and monotonic_ns() > self._retry_ns:
             self._roll(POINT_SIZE, False)
         if stream.prologue is not None and stream.next_seq == 0:
@@ -292,7 +318,8 @@ class Writer:
         if not payload or self.dead:
             return
         declared = stream.refused == 0
-        if not ((vital or not self._full) and declared and self._store(kind, stream, key, payload, vital)):
+        taken = vital or not self._full
+        if not (taken and declared and self._store(kind, stream, key, payload, vital, time)):
             _refuse(stream)
 
     def _declare(self, stream: Stream) -> None:
@@ -307,10 +334,18 @@ class Writer:
         if self._store(EVENT, stream, None, orjson.dumps(to_json(declared)), True):
             stream.refused = 0
 
-    def _store(self, kind: int, stream: Stream, key: str | None, payload: bytes, vital: bool) -> bool:
+    def _store(
+        self,
+        kind: int,
+        stream: Stream,
+        key: str | SeriesKey | None,
+        payload: bytes,
+        vital: bool,
+        time: int | None = None,
+    ) -> bool:
         """Store a record behind the definitions it needs. False: there is no room for it."""
         name = stream.name.encode()
-        key_payload = b"" if key is None else orjson.dumps(key)
+        key_payload = b"" if key is None else orjson.dumps(list(key) if type(key) is SeriesKey else key)
         record = padded(RECORD.size + len(payload))
         stream_record = padded(RECORD.size + STREAM_PAYLOAD.size + len(name))
         key_record = padded(RECORD.size + len(key_payload))
@@ -330,7 +365,7 @@ class Writer:
                     index = len(self._keys) + 1
                     if self._put(KEY, 0, index, None, key_payload):
                         self._keys[key] = index
-                elif self._put(kind, stream.index, self._keys[key] if key else 0, stream, payload):
+                elif self._put(kind, stream.index, self._keys[key] if key else 0, stream, payload, time):
                     return True
         except OSError:
             self._enter_full()
@@ -344,10 +379,18 @@ class Writer:
             stream.defined_in = self._number
             stream.open_in = 0 if stream.closed else self._number
 
-    def _put(self, kind: int, index: int, key: int, counted: Stream | None, payload: bytes) -> bool:
+    def _put(
+        self,
+        kind: int,
+        index: int,
+        key: int,
+        counted: Stream | None,
+        payload: bytes,
+        time: int | None = None,
+    ) -> bool:
         """Store one record at the position. False: the segment has no room for it (any more).
 
-        *counted*: the stream of which it takes a seq.
+        *counted*: the stream of which it takes a seq. *time*: the record's time, without it the clock's.
 
         Raises:
             OSError: the file is not mapped, and writing failed.
@@ -358,7 +401,8 @@ class Writer:
             if segment is None or end > segment.size:
                 return False
             seq = 0 if counted is None else counted.next
-            record = pack_record(segment.salt, kind, index, key, seq, time_ns(), monotonic_ns(), payload)
+            stamp = time_ns() if time is None else time
+            record = pack_record(segment.salt, kind, index, key, seq, stamp, monotonic_ns(), payload)
             memory = segment.memory
             if memory is None:
                 if os.pwrite(segment.descriptor, record, at) != len(record):
@@ -387,7 +431,7 @@ class Writer:
                 return False
         else:
             self._full = False
-        old, keys = self._segment, dict[str, int]()
+        old, keys = self._segment, dict[str | SeriesKey, int]()
         limit = 0 if self._full or segment.memory is None else segment.size
         try:
             self._put(END, 0, 0, None, b"")

@@ -1,0 +1,91 @@
+"""What MLflow's calls hand in, as events of the contract. Pure, but for the clock and the run's context.
+
+Lengths were checked before; what Postgres cannot hold (NUL, half surrogate pairs) is replaced, as everywhere.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mlflow.entities import DatasetInput, Metric
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_USER,
+)
+
+from runstone.context import quick_context
+from runstone.events import limits, types
+from runstone.inputs import clean, number, step_number, time_numbers
+from runstone.run import Identity, now_ms
+
+_UNKNOWN_USER: Final = "unknown"
+_TEXT_MOST: Final = limits.EVENT_MAX
+
+
+def run_started(
+    identity: Identity, experiment_name: str, time: int, user: str, tags: Mapping[str, str]
+) -> types.RunStarted:
+    """A run begins, or a new attempt of it (without *tags*); MLflow's tags of its origin become context."""
+    context = quick_context(-1)
+    for tag, fact in (
+        (MLFLOW_USER, "user"),
+        (MLFLOW_SOURCE_NAME, "source"),
+        (MLFLOW_GIT_COMMIT, "git_commit"),
+    ):
+        if tag in tags:
+            context[fact] = clean(tags[tag])
+    return types.RunStarted(
+        experiment_id=identity.experiment_id,
+        experiment_name=experiment_name,
+        name=clean(identity.name, limits.RUN_NAME_MAX),
+        time=time,
+        user=context["user"] if user in {"", _UNKNOWN_USER} else clean(user),
+        parent_run_id=clean(tags.get(MLFLOW_PARENT_RUN_ID, "")),
+        context=context,
+    )
+
+
+def tags(found: Mapping[str, str]) -> list[types.Event]:
+    """Tags to set now."""
+    now = now_ms()
+    return [types.Tag(key, clean(value), now) for key, value in found.items()]
+
+
+def param(key: str, value: str) -> types.Param:
+    """A param as of now."""
+    return types.Param(key, clean(value, limits.PARAM_VALUE_MAX), now_ms())
+
+
+def point(metric: Metric) -> tuple[str, float, int, int]:
+    """A metric's key, value, step and time as a point has them.
+
+    Raises:
+        InvalidInputError: one of them cannot be recorded.
+    """
+    key = metric.key
+    [time] = time_numbers([int(metric.timestamp)], key)
+    return key, number(metric.value, key), step_number(int(metric.step), key), time
+
+
+def dataset_size(found: DatasetInput) -> int:
+    """About how many bytes the event of a dataset takes."""
+    dataset = found.dataset
+    return sum(len((text or "").encode()) for text in (dataset.schema, dataset.profile, dataset.source))
+
+
+def dataset_input(found: DatasetInput) -> types.DatasetInput:
+    """A dataset that the run read, as of now."""
+    dataset = found.dataset
+    said: dict[str, Any] = {
+        field: clean(text, _TEXT_MOST)
+        for field in ("source_type", "source", "schema", "profile")
+        if (text := getattr(dataset, field))
+    }
+    return types.DatasetInput(
+        name=clean(dataset.name),
+        digest=clean(dataset.digest),
+        time=now_ms(),
+        tags={tag.key: clean(tag.value) for tag in found.tags or ()},
+        **said,
+    )

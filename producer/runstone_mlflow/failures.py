@@ -1,0 +1,67 @@
+"""How the plug-in says what went wrong: MLflow's exceptions, with MLflow's codes and words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_ALREADY_EXISTS,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
+
+from runstone.exceptions import InvalidInputError
+
+
+@contextmanager
+def in_mlflows_words() -> Iterator[None]:
+    """Raise what Runstone's client refuses as MLflow's exception."""
+    try:
+        yield
+    except InvalidInputError as wrong:
+        raise invalid(str(wrong)) from None
+
+
+def invalid(message: str) -> MlflowException:
+    """400 INVALID_PARAMETER_VALUE."""
+    return MlflowException(message, INVALID_PARAMETER_VALUE)
+
+
+def deleted_run(run_id: str) -> MlflowException:
+    """A write to a run that this process has deleted."""
+    return invalid(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
+
+
+def deleted_experiment(experiment_id: str) -> MlflowException:
+    """A run in an experiment that is deleted."""
+    return invalid(f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted.")
+
+
+def changed_params(run_id: str, changed: list[dict[str, str]]) -> MlflowException:
+    """Other values for params; *changed* has ``key``, ``old_value`` and ``new_value`` of each."""
+    if len(changed) == 1:
+        [one] = changed
+        return invalid(
+            f"Changing param values is not allowed. Param with key='{one['key']}' was already logged with "
+            f"value='{one['old_value']}' for run ID='{run_id}'. Attempted logging new value "
+            f"'{one['new_value']}'."
+        )
+    return invalid(
+        f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run_id}'."
+    )
+
+
+def existing_experiment(name: str) -> MlflowException:
+    """An experiment that this process has created already."""
+    return MlflowException(f"Experiment '{name}' already exists in this process.", RESOURCE_ALREADY_EXISTS)
+
+
+def missing_run(run_id: str) -> MlflowException:
+    """A run that the server does not know."""
+    return MlflowException(f"Run with id={run_id} not found", RESOURCE_DOES_NOT_EXIST)
+
+
+def unread(message: str) -> MlflowException:
+    """A read that cannot be answered now."""
+    return MlflowException(message, TEMPORARILY_UNAVAILABLE)
