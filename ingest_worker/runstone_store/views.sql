@@ -96,7 +96,7 @@ COMMENT ON VIEW runstone.registered_model_aliases IS 'Which version each alias o
 
 CREATE OR REPLACE VIEW runstone.model_versions AS
 SELECT name, version, source, run_id, run_link, description, model_id, user_name, current_stage, status,
-       creation_time, last_update_time, to_timestamp(creation_time / 1000.0) AS created_at
+       creation_time, last_update_time, to_timestamp(creation_time / 1000.0) AS created_at, storage_location
 FROM model_versions WHERE lifecycle_stage = 'active';
 COMMENT ON VIEW runstone.model_versions IS 'Versions of registered models, without the deleted ones.';
 

@@ -129,6 +129,11 @@ GOLDEN = {
         first_seq=13,
         stream=CATALOG,
     ),
+    "model_version_location": events(
+        e.ModelVersionCreated("leaving", "models:/churn/1", NOW, storage_location="mlflow-artifacts:/0/models/m/artifacts"),
+        first_seq=30,
+        stream=CATALOG,
+    ),
     "model_artifacts": events(
         e.ModelCreated(MODEL, 1234567, "model", NOW),
         e.ModelArtifact(MODEL, "MLmodel", "file:///a/1234567/models/m/artifacts/MLmodel", 512, "ab" * 32, "text/plain", NOW),
