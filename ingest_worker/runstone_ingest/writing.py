@@ -1,9 +1,10 @@
 """The writing task: from the batch that gathered into Postgres.
 
 It is the only one that uses the connection, so nothing of it needs a lock: it takes partitions over, loads
-the rows a batch meets, projects, writes, and between batches refreshes the ranking of metrics. When Postgres
-fails in whatever way, everything held, remembered and gathered is dropped, and after a back-off begun again
-from the offsets in the database: whether a transaction was committed is asked there and nowhere else.
+the rows a batch meets, projects, writes, tells those who wait for offsets, and between batches refreshes the
+ranking of metrics. When Postgres fails in whatever way, everything held, remembered and gathered is dropped,
+and after a back-off begun again from the offsets in the database: whether a transaction was committed is
+asked there and nowhere else.
 """
 
 import asyncio

@@ -182,6 +182,24 @@ async def test_the_write_of_an_older_owner_changes_nothing(database, db):
         await connection.close()
 
 
+async def test_the_latest_value_of_a_models_metric_is_updated_within_its_page(database, db):
+    await db.connection.execute("INSERT INTO ingest_partitions (topic, partition) VALUES ('t', 0)")
+    connection = await pool.connect_writer(database, "test")
+    try:
+        await connection.execute("SET search_path TO runstone_g1")
+        tables, of_a_model = Tables(), SeriesKey("acc", "m-" + "0c" * 16)
+        for n in range(20):
+            changes = tables.batch([admitted(pack(SESSION, RUN, n, [Point(of_a_model, n, n, 1.0)]), n)])
+            await writer.write(connection, [writer.Advance("t", 0, 0, n, n + 1, b"", Tally(1))], changes)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    finally:
+        await connection.close()
+    assert await db.rows(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables "
+        "WHERE schemaname = 'runstone_g1' AND relname = 'latest_metrics'"
+    ) == [(19, 19)]
+
+
 async def test_a_refused_write_says_so_and_changes_nothing(database, db):
     await db.connection.execute("INSERT INTO ingest_partitions (topic, partition) VALUES ('t', 0)")
     changes = Changes(Loaded())
