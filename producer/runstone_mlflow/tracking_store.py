@@ -96,10 +96,11 @@ class RunstoneStore(RestStore):  # type: ignore[misc]  # mlflow's classes are un
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         """By id; where no server answers, what this process knows of it."""
-        known = self._experiments.get(str(experiment_id))
-        if known is not None and not self._journal.reachable():
-            return known
-        return self._remembered(super().get_experiment(experiment_id))
+        if self._journal.reachable():
+            return self._remembered(super().get_experiment(experiment_id))
+        number = str(_parse_experiment_id(experiment_id))
+        # one that another process named is known by its number alone
+        return self._experiments.get(number) or self._supposed("", number)
 
     def get_experiment_by_name(self, experiment_name: str) -> Experiment | None:
         """By name, None where there is none. Where no server answers it is taken to exist."""
@@ -125,7 +126,7 @@ class RunstoneStore(RestStore):  # type: ignore[misc]  # mlflow's classes are un
         if self._announced(name):
             raise failures.existing_experiment(name)
         said = {tag.key: tag.value for tag in tags or ()}
-        found = self._supposed(name, artifact_location, tags)
+        found = self._supposed(name, location=artifact_location, tags=tags)
         with in_mlflows_words():
             self._announce(found, said, artifact_location or "")
         return str(found.experiment_id)
@@ -154,7 +155,7 @@ class RunstoneStore(RestStore):  # type: ignore[misc]  # mlflow's classes are un
         self, experiment: Experiment, tags: Mapping[str, str] | None = None, location: str = ""
     ) -> None:
         """Say once in this process that an experiment exists which no server was seen to have."""
-        if experiment.name not in self._journal.announced:
+        if experiment.name and experiment.name not in self._journal.announced:
             self._journal.announced.add(experiment.name)
             self._journal.client.create_experiment(experiment.name, tags, location)
 
@@ -163,10 +164,15 @@ class RunstoneStore(RestStore):  # type: ignore[misc]  # mlflow's classes are un
         return self._supposed(name) if name in self._journal.announced else None
 
     def _supposed(
-        self, name: str, location: str | None = None, tags: Sequence[ExperimentTag] | None = None
+        self,
+        name: str,
+        number: str = "",
+        *,
+        location: str | None = None,
+        tags: Sequence[ExperimentTag] | None = None,
     ) -> Experiment:
-        """An experiment as its name alone tells it."""
-        number = str(id_of_experiment(name))
+        """An experiment as its name alone tells it, or its number alone."""
+        number = number or str(id_of_experiment(name))
         if number not in self._experiments:
             now = now_ms()
             self._experiments[number] = Experiment(
@@ -186,14 +192,12 @@ class RunstoneStore(RestStore):  # type: ignore[misc]  # mlflow's classes are un
         self._seen.add(str(found.experiment_id))
         return found
 
-    def _experiment_of_run(self, experiment_id: str) -> Experiment | None:
-        """The experiment that a run is to begin in; None where it is not known and nobody can be asked."""
+    def _experiment_of_run(self, experiment_id: str) -> Experiment:
+        """The experiment that a run is to begin in."""
         known = self._experiments.get(experiment_id)
-        if known is None and experiment_id == "0":
-            return self._supposed("Default")
-        if known is None and self._journal.reachable():
-            known = self.get_experiment(experiment_id)
-        if known is not None and known.lifecycle_stage != "active":
+        if known is None:
+            known = self._supposed("Default") if experiment_id == "0" else self.get_experiment(experiment_id)
+        if known.lifecycle_stage != "active":
             raise failures.deleted_experiment(experiment_id)
         return known
 
@@ -221,16 +225,10 @@ class RunstoneStore(RestStore):  # type: ignore[misc]  # mlflow's classes are un
         name = run_name or tagged_name or _generate_random_name()
         said[MLFLOW_RUN_NAME] = name
         identity = Identity(new_run_id(start_time), number, name)
-        started = as_events.run_started(
-            identity, experiment.name if experiment else "", start_time, user_id, said
-        )
-        location = (
-            experiment.artifact_location
-            if experiment
-            else addresses.local_uri(self._uri, f"mlflow-artifacts:/{number}")
-        )
+        started = as_events.run_started(identity, experiment.name, start_time, user_id, said)
+        location = experiment.artifact_location
         with in_mlflows_words():
-            if experiment and experiment.experiment_id not in self._seen:
+            if experiment.experiment_id not in self._seen:
                 self._announce(experiment)
             known = self._journal.begin(identity, started, as_events.tags(said))
         known.tags.update(said)
