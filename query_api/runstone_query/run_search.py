@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from runstone.events.artifact_roots import ArtifactRoot
 from runstone_query import experiments, inputs, pagination, run_documents
 from runstone_query.configuration import PAGE_DEFAULT, PAGE_MAX
 from runstone_query.problems import Problem, invalid
 from runstone_query.search.ast import Expression, OrderTerm
-from runstone_query.search.compile import Scope, compile_search, sort_types
+from runstone_query.search.compile import compile_search, sort_types
 from runstone_query.search.errors import SearchError
 from runstone_query.search.parser import parse_filter, parse_order
+from runstone_query.search.runs import LANGUAGE, RUNS, Scope
 from runstone_query.snapshot import Snapshot
 
 FIELDS: Final = (
@@ -60,7 +61,7 @@ def checked(body: Mapping[str, object]) -> RunSearch:
 def _filter(found: object) -> Expression:
     text = inputs.text("filter", found if found is not None else "")
     try:
-        return parse_filter(text)
+        return parse_filter(text, LANGUAGE)
     except SearchError as wrong:
         raise _wrong("filter", wrong) from None
 
@@ -69,7 +70,7 @@ def _order(found: object) -> list[OrderTerm]:
     terms: list[OrderTerm] = []
     for n, text in enumerate(inputs.texts("order_by", found if found is not None else [], 0, _TERMS_MAX)):
         try:
-            term = parse_order(text)
+            term = parse_order(text, LANGUAGE)
         except SearchError as wrong:
             raise _wrong(f"order_by[{n}]", wrong) from None
         if any(term.field == other.field for other in terms):
@@ -89,15 +90,17 @@ def _wrong(field: str, wrong: SearchError) -> Problem:
     )
 
 
-async def page(snapshot: Snapshot, search: RunSearch, artifact_root: Path | None) -> dict[str, Any]:
+async def page(snapshot: Snapshot, search: RunSearch, artifact_root: ArtifactRoot | None) -> dict[str, Any]:
     """A page of runs, and the token of the next one where there is more."""
     after = None
     if search.page_token is not None:
         after = pagination.decode(
-            search.page_token, snapshot.generation, search.query, sort_types(search.terms)
+            search.page_token, snapshot.generation, search.query, sort_types(RUNS, search.terms)
         )
     scope = Scope(await _experiment_ids(snapshot, search), search.stage)
-    statement = compile_search(search.expression, search.terms, scope, search.limit + 1, after)
+    statement = compile_search(
+        RUNS, search.expression, search.terms, scope.conditions, search.limit + 1, after
+    )
     rows = await snapshot.rows(statement.sql, *statement.arguments)
     shown = rows[: search.limit]
     documents = await run_documents.load(snapshot, [row[0] for row in shown], artifact_root)

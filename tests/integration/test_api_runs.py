@@ -7,8 +7,9 @@ from aiohttp.test_utils import TestClient
 from asyncpg import Range
 
 from runstone.events.identity import experiment_id
-from runstone_query.search.fields import _ATTRIBUTES, operators, value_kind
+from runstone_query.search.ast import Field
 from runstone_query.search.parser import parse_order
+from runstone_query.search.runs import LANGUAGE
 from tests.read_model_rows import Rows
 
 
@@ -170,6 +171,11 @@ FILTERS = [
     ("run_id IN ('a', 'c', 'nobody')", "ac"),
     ("attribute.run_id NOT IN ('a', 'c')", "b"),
     ("end_time > 0", ""),
+    ("params.solver IS NULL", "c"),
+    ("tags.team IS NOT NULL", "a"),
+    ("datasets.name = 'iris'", "b"),
+    ("datasets.name != 'iris'", "b"),
+    ("datasets.context LIKE 'tr%' AND datasets.digest IN ('d', 'e')", "b"),
 ]
 
 
@@ -182,21 +188,29 @@ async def test_a_filter_finds(api: TestClient, rows: Rows) -> None:
         run_id="b", name="b", start_time=2000, user_name="bob", metrics={"acc": 0.9}, params={"solver": "sag"}
     )
     await rows.run(run_id="c", name="c", start_time=3000, metrics={"acc": math.nan}, status="RUNNING")
+    for name, tags in (("iris", '{"mlflow.data.context": "train"}'), ("mnist", "{}")):
+        await rows.insert(
+            "dataset_inputs", run_id="b", name=name, digest="d", source_type="", source="", schema="",
+            profile="", tags=tags, time=1,
+        )  # fmt: skip
     for text, expected in FILTERS:
         assert "".join(sorted(await names(api, filter=text))) == expected, text
 
 
 async def test_every_field_is_answered_by_every_operator_for_every_value(api: TestClient, rows: Rows) -> None:
     await rows.run(params={"k": "x"}, tags={"k": "x"}, metrics={"k": 1.0})
-    fields = ["metric.k", "param.k", "tag.k", *(f"attr.{name}" for name in _ATTRIBUTES)]
-    for name in fields:
-        field = parse_order(name).field
-        values = ["0", "-1e999", "1e999", "9" * 5000] if value_kind(field) == "number" else TEXTS
-        for operator in operators(field):
-            listed = operator in {"IN", "NOT IN"}
-            comparisons = [f"{name} {operator} {f'({v}, {v})' if listed else v}" for v in values]
-            await search(api, filter=" AND ".join(comparisons), order_by=[f"{name} DESC"])
-            await search(api, filter=" AND ".join(comparisons), order_by=[name], limit=1)
+    fields = ["metric.k", "param.k", "tag.k", *(f"attr.{name}" for name in LANGUAGE.attributes)]
+    for name in [*fields, "dataset.name", "dataset.digest", "dataset.context"]:
+        field = Field("dataset", name[8:]) if "dataset" in name else parse_order(name, LANGUAGE).field
+        values = ["0", "-1e999", "1e999", "9" * 5000] if LANGUAGE.kind(field) == "number" else TEXTS
+        for operator in LANGUAGE.operators_of(field):
+            listed, null = operator in {"IN", "NOT IN"}, "NULL" in operator
+            comparisons = [
+                f"{name} {operator} {f'({v}, {v})' if listed else '' if null else v}" for v in values
+            ]
+            order = [] if "dataset" in name else [f"{name} DESC"]
+            await search(api, filter=" AND ".join(comparisons), order_by=order)
+            await search(api, filter=" AND ".join(comparisons), order_by=order, limit=1)
 
 
 TEXTS = ["''", "'%'", "'\\'", "'%\\%_'", "'{schema} $1 ; --'", f"'{'é' * 5000}'"]

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runstone_query.search import compile as compiling
+from runstone_query.search import parser
 from runstone_query.search.ast import And, Comparison, Field, OrderTerm
-from runstone_query.search.compile import Scope, compile_search, sort_types
+from runstone_query.search.compile import compile_search
 from runstone_query.search.errors import SearchError
 from runstone_query.search.lexer import Kind, tokens
-from runstone_query.search.parser import COMPARISONS_MAX, parse_filter, parse_order
+from runstone_query.search.parser import COMPARISONS_MAX
+from runstone_query.search.runs import LANGUAGE, RUNS, Scope
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
 STRINGS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
@@ -21,6 +24,18 @@ SCRAPS = st.sampled_from(
      "OR 1=1", "DESC", " ", "\n", "é", "\0", "\ud800", "%", "\\"]
 )  # fmt: skip
 ANYTHING = st.one_of(st.text(), st.lists(SCRAPS).map(" ".join), st.lists(SCRAPS).map("".join))
+
+
+def parse_filter(text: str) -> And:
+    return parser.parse_filter(text, LANGUAGE)
+
+
+def parse_order(text: str) -> OrderTerm:
+    return parser.parse_order(text, LANGUAGE)
+
+
+def sort_types(terms: list[OrderTerm]) -> list[str]:
+    return list(compiling.sort_types(RUNS, terms))
 
 
 def comparison(text: str) -> Comparison:
@@ -47,6 +62,10 @@ def comparison(text: str) -> Comparison:
         ("run.created < 5", Comparison(Field("attribute", "start_time"), "<", 5.0)),
         ("attr.run_id in ('a' ,'b')", Comparison(Field("attribute", "run_id"), "IN", ("a", "b"))),
         ("run_id NOT  IN ('a')", Comparison(Field("attribute", "run_id"), "NOT IN", ("a",))),
+        ("params.lr IS NULL", Comparison(Field("param", "lr"), "IS NULL", None)),
+        ("tags.is is not null", Comparison(Field("tag", "is"), "IS NOT NULL", None)),
+        ("datasets.context = 'train'", Comparison(Field("dataset", "context"), "=", "train")),
+        ("dataset.name IN ('a')", Comparison(Field("dataset", "name"), "IN", ("a",))),
         ("tags.and = 'AND'", Comparison(Field("tag", "and"), "=", "AND")),
     ],
 )
@@ -73,7 +92,7 @@ def test_comparisons_are_joined_by_and_and_nothing_is_true_of_all() -> None:
         ("metrics.a > 1 OR metrics.b > 2", 14, "OR", "AND or the end"),
         ("metrics.a > 1 metrics.b > 2", 14, "metrics.b", "AND or the end"),
         ("metric.a > 1 AND", 16, "the end", "metrics."),
-        ("nothing.a = 'x'", 0, "nothing", "metrics., params., tags. or attributes."),
+        ("nothing.a = 'x'", 0, "nothing", "metrics., params., tags., datasets. or attributes."),
         ("nothing = 'x'", 0, "nothing", "start_time"),
         ("attributes.speed = 1", 0, "speed", "start_time"),
         ("status IN ('x')", 7, "IN", "=, !=, LIKE, ILIKE"),
@@ -81,6 +100,10 @@ def test_comparisons_are_joined_by_and_and_nothing_is_true_of_all() -> None:
         ("run_id IN ()", 11, ")", "a string in quotes"),
         ("run_id IN ('x'", 14, "the end", "')'"),
         ("run_id NOT LIKE 'x'", 11, "LIKE", "IN"),
+        ("metrics.a IS NULL", 10, "IS", "<="),
+        ("params.a IS 'x'", 12, "x", "NULL"),
+        ("params.a IS NOT", 15, "the end", "NULL"),
+        ("datasets.size = 'x'", 0, "datasets.size", "name, digest, context"),
         ("metrics.`a > 1", 7, "`a", "backticks"),
         ("tags.a = 'x", 9, "'x", "closing '"),
         ("metrics.a == 1", 10, "==", "operator"),
@@ -156,9 +179,8 @@ def test_any_string_can_be_quoted(text: str) -> None:
 
 
 def compiled(filter_text: str, order: list[str], **more: Any) -> Any:
-    return compile_search(
-        parse_filter(filter_text), [parse_order(term) for term in order], Scope(), 10, **more
-    )
+    terms = [parse_order(term) for term in order]
+    return compile_search(RUNS, parse_filter(filter_text), terms, [], 10, **more)
 
 
 @given(KEYS, STRINGS, st.sampled_from(["params", "tags", "metrics"]))
@@ -177,7 +199,7 @@ def test_whatever_compiles_has_an_argument_for_each_placeholder(text: str) -> No
         tree = parse_filter(text)
     except SearchError:
         return
-    found = compile_search(tree, [], Scope([1], "active"), 10)
+    found = compile_search(RUNS, tree, [], Scope([1], "active").conditions, 10)
     used = {int(number) for number in re.findall(r"\$([0-9]+)", found.sql)}
     assert used == set(range(1, len(found.arguments) + 1))
     assert set(re.findall(r"\{(\w+)\}", found.sql)) <= {"schema"}

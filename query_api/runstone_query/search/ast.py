@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Entity = Literal["metric", "param", "tag", "attribute"]
-Operator = Literal["=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "IN", "NOT IN"]
+Entity = Literal["metric", "param", "tag", "attribute", "dataset"]
+Operator = Literal["=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``field operator value``; the value is a tuple for IN and NOT IN."""
+    """``field operator value``; the value is a tuple for IN and NOT IN, null for IS NULL and IS NOT NULL."""
 
     field: Field
     operator: Operator
-    value: float | str | tuple[str, ...]
+    value: float | str | tuple[str, ...] | tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

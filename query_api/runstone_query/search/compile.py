@@ -1,6 +1,6 @@
 """Turns a filter's tree, an order and a place to go on from into one parameterised statement.
 
-Every piece of SQL is a named block of ``search.sql``; what the user wrote goes into the list of arguments
+Every piece of SQL is a named block of a ``.sql`` file; what the user wrote goes into the list of arguments
 and is named in the SQL by its number only. The schema's name stays open (``{schema}``): it is filled in by
 the snapshot, when the generation is known.
 """
@@ -10,24 +10,56 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from runstone_query.search.ast import And, Comparison, Expression, Field, OrderTerm
-from runstone_query.search.fields import value_kind
+from runstone_query.search.language import Kind, Language
 from runstone_query.statements import fill, pieces
 
 ColumnType = Literal["text", "bigint", "float8", "boolean"]
 SortValue = str | int | float | bool | None
 
-_BLOCKS: Final = pieces(__file__, "search.sql")
+Condition = tuple[str, object]
+"""The name of a block that is a condition with one open ``{value}``, and the argument for it."""
 
-_TAIL: Final = (
-    OrderTerm(Field("attribute", "start_time"), descending=True),
-    OrderTerm(Field("attribute", "run_id")),
-)
-"""Ends every order, so that it is total and equal rows never swap between pages."""
+_BLOCKS: Final = pieces(__file__, "search.sql")
 
 _SQL_OPERATORS: Final[Mapping[str, str]] = {
     "=": "=", "!=": "<>", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "LIKE": "LIKE", "ILIKE": "ILIKE",
     "IN": "= ANY", "NOT IN": "<> ALL",
 }  # fmt: skip
+
+_TYPES: Final[Mapping[Kind, str]] = {
+    "number": "float8",
+    "integer": "bigint",
+    "text": "text",
+    "digits": "bigint",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is searched.
+
+    Attributes:
+        language: its fields.
+        blocks: its pieces of SQL, by these names; each may have the names in braces open, and ``{schema}``:
+
+            - ``search {columns} {joins} {conditions} {order} {limit}``: the statement;
+              ``identity``: the column that it answers first;
+            - ``attribute_<name>``: the value of an attribute;
+            - ``<entity>_compared {key} {operator} {value}`` for params, tags and metrics (these also
+              ``{nan}``), ``<entity>_equals`` the same for ``=`` where an index helps,
+              ``<entity>_present {key}`` where IS NULL is an operator;
+            - ``dataset_<key>`` and ``dataset_compared {column} {operator} {value}``;
+            - ``<entity>_joined {alias} {key}`` and ``<entity>_value {alias}`` where an order may name it;
+            - for derived tags ``tag_derived_compared {key} {derived} {operator} {value}``,
+              ``tag_derived_present {key} {derived}``, ``tag_derived_value {alias} {derived}``.
+        tail: ends every order, so that it is total and equal rows never swap between pages.
+        derived: tags that a thing has without having been given them: key -> block with the value.
+    """
+
+    language: Language
+    blocks: Mapping[str, str]
+    tail: tuple[OrderTerm, ...]
+    derived: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -52,60 +84,51 @@ class SortColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Which runs are looked at before the filter is: null means all of them."""
-
-    experiment_ids: Sequence[int] | None = None
-    lifecycle_stage: Literal["active", "deleted"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Search:
-    """A statement that answers ``(run_id, sort columns…)``, and its arguments."""
+    """A statement that answers ``(identity, sort columns…)``, and its arguments."""
 
     sql: str
     arguments: list[object]
 
 
-def total_order(terms: Sequence[OrderTerm]) -> tuple[OrderTerm, ...]:
-    """*terms* with the tail that makes them total: start_time DESC, run_id."""
+def total_order(target: Target, terms: Sequence[OrderTerm]) -> tuple[OrderTerm, ...]:
+    """*terms* with the tail that makes them total."""
     named = {term.field for term in terms}
-    return (*terms, *(term for term in _TAIL if term.field not in named))
+    return (*terms, *(term for term in target.tail if term.field not in named))
 
 
-def sort_types(terms: Sequence[OrderTerm]) -> list[ColumnType]:
-    """The types of the columns that `compile_search` returns after the run id, for *terms* made total."""
-    return [column.type for column in _sorting(total_order(terms), Arguments())[0]]
+def sort_types(target: Target, terms: Sequence[OrderTerm]) -> list[ColumnType]:
+    """The types of the columns that `compile_search` returns after the identity, for *terms* made total."""
+    return [column.type for column in _sorting(target, total_order(target, terms), Arguments())[0]]
 
 
 def compile_search(
+    target: Target,
     expression: Expression,
     terms: Sequence[OrderTerm],
-    scope: Scope,
+    scope: Sequence[Condition],
     limit: int,
     after: Sequence[SortValue] | None = None,
 ) -> Search:
-    """The statement that finds at most *limit* runs.
+    """The statement that finds at most *limit* things.
 
     Args:
+        target: what is searched.
         expression: the filter.
         terms: the order, without its tail.
-        scope: what is looked at.
+        scope: what is looked at before the filter is.
         limit: how many rows.
         after: the sort columns of the last row already seen, as that row had them; null for the first page.
     """
     arguments = Arguments()
-    columns, joins = _sorting(total_order(terms), arguments)
-    conditions = [_condition(expression, arguments)]
-    if scope.experiment_ids is not None:
-        conditions.append(fill(_BLOCKS["in_experiments"], ids=arguments.add(list(scope.experiment_ids))))
-    if scope.lifecycle_stage is not None:
-        conditions.append(fill(_BLOCKS["in_lifecycle_stage"], stage=arguments.add(scope.lifecycle_stage)))
+    columns, joins = _sorting(target, total_order(target, terms), arguments)
+    conditions = [condition(target, expression, arguments)]
+    conditions += [fill(target.blocks[block], value=arguments.add(value)) for block, value in scope]
     if after is not None:
         conditions.append(_after(columns, after, arguments))
     sql = fill(
-        _BLOCKS["search_runs"],
-        columns=", ".join(["r.run_id", *(column.sql for column in columns)]),
+        target.blocks["search"],
+        columns=", ".join([target.blocks["identity"], *(column.sql for column in columns)]),
         joins="\n".join(joins),
         conditions="\n  AND ".join(conditions),
         order=", ".join(
@@ -116,60 +139,77 @@ def compile_search(
     return Search(sql, arguments.values)
 
 
-def _condition(expression: Expression, arguments: Arguments) -> str:
+def condition(target: Target, expression: Expression, arguments: Arguments) -> str:
+    """The SQL condition of *expression*; its values are added to *arguments*."""
     if isinstance(expression, And):
-        return " AND ".join(_condition(operand, arguments) for operand in expression.operands) or "true"
-    return _comparison(expression, arguments)
+        operands = [condition(target, operand, arguments) for operand in expression.operands]
+        return " AND ".join(operands) or "true"
+    return _comparison(target, expression, arguments)
 
 
-def _comparison(comparison: Comparison, arguments: Arguments) -> str:
+def _comparison(target: Target, comparison: Comparison, arguments: Arguments) -> str:
     entity, key = comparison.field.entity, comparison.field.key
+    blocks = target.blocks
+    derived = {"derived": blocks[target.derived[key]]} if entity == "tag" and key in target.derived else {}
+    if comparison.operator in {"IS NULL", "IS NOT NULL"}:
+        present = blocks["tag_derived_present" if derived else f"{entity}_present"]
+        found = fill(present, key=arguments.add(key), **derived)
+        return f"(NOT {found})" if comparison.operator == "IS NULL" else found
     operator = _SQL_OPERATORS[comparison.operator]
-    value = _value(comparison, arguments)
+    value = _value(target, comparison, arguments)
     if entity == "attribute":
-        return fill(
-            _BLOCKS["attribute_compared"], column=_BLOCKS[f"attribute_{key}"], operator=operator, value=value
-        )
-    if entity == "metric":
-        return fill(
-            _BLOCKS["metric_compared"],
-            key=arguments.add(key),
-            operator=operator,
-            value=value,
-            nan="true" if comparison.operator == "!=" else "false",
-        )
-    block = _BLOCKS[f"{entity}_equals" if comparison.operator == "=" else f"{entity}_compared"]
-    return fill(block, key=arguments.add(key), operator=operator, value=value)
+        column = blocks[f"attribute_{key}"]
+        return fill(_BLOCKS["attribute_compared"], column=column, operator=operator, value=value)
+    if entity == "dataset":
+        column = blocks[f"dataset_{key}"]
+        return fill(blocks["dataset_compared"], column=column, operator=operator, value=value)
+    if derived:
+        block = blocks["tag_derived_compared"]
+    elif comparison.operator == "=" and f"{entity}_equals" in blocks:
+        block = blocks[f"{entity}_equals"]
+    else:
+        block = blocks[f"{entity}_compared"]
+    nan = "true" if comparison.operator == "!=" else "false"
+    return fill(block, key=arguments.add(key), operator=operator, value=value, nan=nan, **derived)
 
 
-def _value(comparison: Comparison, arguments: Arguments) -> str:
+def _value(target: Target, comparison: Comparison, arguments: Arguments) -> str:
+    type_ = _TYPES[target.language.kind(comparison.field)]
     if isinstance(comparison.value, tuple):
-        return f"({arguments.add(list(comparison.value))}::text[])"
-    if value_kind(comparison.field) == "number":
-        return f"{arguments.add(comparison.value)}::float8"
-    placeholder = f"{arguments.add(comparison.value)}::text"
+        return f"({arguments.add(list(comparison.value))}::{type_}[])"
+    placeholder = f"{arguments.add(comparison.value)}::{type_}"
     # MLflow's patterns know % and _ and no escape; with one, a pattern that ends in it would be an error
     return f"{placeholder} ESCAPE ''" if comparison.operator in {"LIKE", "ILIKE"} else placeholder
 
 
-def _sorting(terms: Sequence[OrderTerm], arguments: Arguments) -> tuple[list[SortColumn], list[str]]:
+def _sorting(
+    target: Target, terms: Sequence[OrderTerm], arguments: Arguments
+) -> tuple[list[SortColumn], list[str]]:
     columns: list[SortColumn] = []
     joins: list[str] = []
+    blocks = target.blocks
     for n, term in enumerate(terms):
         entity, key = term.field.entity, term.field.key
         if entity == "attribute":
-            kind: ColumnType = "bigint" if value_kind(term.field) == "number" else "text"
-            columns.append(SortColumn(_BLOCKS[f"attribute_{key}"], term.descending, kind))
+            kind: ColumnType = "text" if target.language.kind(term.field) == "text" else "bigint"
+            columns.append(SortColumn(blocks[f"attribute_{key}"], term.descending, kind))
             continue
         alias = f"o{n}"
-        joins.append(fill(_BLOCKS[f"{entity}_joined"], alias=alias, key=arguments.add(key)))
+        joins.append(fill(blocks[f"{entity}_joined"], alias=alias, key=arguments.add(key)))
         if entity == "metric":
-            value = fill(_BLOCKS["metric_value"], alias=alias)
+            value = fill(blocks["metric_value"], alias=alias)
             columns.append(SortColumn(fill(_BLOCKS["is_nan"], value=value), descending=False, type="boolean"))
             columns.append(SortColumn(value, term.descending, "float8"))
         else:
-            columns.append(SortColumn(fill(_BLOCKS["joined_value"], alias=alias), term.descending, "text"))
+            columns.append(SortColumn(_joined_value(target, term.field, alias), term.descending, "text"))
     return columns, joins
+
+
+def _joined_value(target: Target, named: Field, alias: str) -> str:
+    if named.entity == "tag" and named.key in target.derived:
+        derived = target.blocks[target.derived[named.key]]
+        return fill(target.blocks["tag_derived_value"], alias=alias, derived=derived)
+    return fill(target.blocks[f"{named.entity}_value"], alias=alias)
 
 
 def _after(columns: Sequence[SortColumn], values: Sequence[SortValue], arguments: Arguments) -> str:

@@ -26,7 +26,7 @@ class Kind(Enum):
     END = "the end"
 
 
-KEYWORDS: Final = frozenset({"AND", "LIKE", "ILIKE", "IN", "NOT", "ASC", "DESC"})
+KEYWORDS: Final = frozenset({"AND", "LIKE", "ILIKE", "IN", "NOT", "IS", "NULL", "ASC", "DESC"})
 
 
 @dataclass(frozen=True, slots=True)
