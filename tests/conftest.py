@@ -1,3 +1,10 @@
 """Fixtures for all tiers; each ``fix_*`` module holds those of one kind and says what they give."""
 
-pytest_plugins = ["tests.fix_services", "tests.fix_api", "tests.fix_up", "tests.fix_worker"]
+pytest_plugins = [
+    "tests.fix_services",
+    "tests.fix_api",
+    "tests.fix_s3",
+    "tests.fix_up",
+    "tests.fix_worker",
+    "tests.fix_stack",
+]

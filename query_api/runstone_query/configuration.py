@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
+from runstone.events.artifact_roots import ArtifactRoot, parse_root
 from runstone.exceptions import InvalidInputError
 from runstone_store.configuration import topic_prefix
 
@@ -54,13 +53,13 @@ KAFKA_TIMEOUT_S: Final = 3.0
 class Configuration:
     """Attributes:
     dsn: of the database to read from.
-    artifact_root: the folder that is the artifact store, resolved; null where none is named.
+    artifact_root: the folder or bucket that is the artifact store; null where none is named.
     bootstrap_servers: Kafka, ``host:port[,host:port…]``; empty where none is named.
     topics: by role, ``events`` and ``catalog``.
     """
 
     dsn: str
-    artifact_root: Path | None
+    artifact_root: ArtifactRoot | None
     bootstrap_servers: str
     topics: Mapping[str, str]
 
@@ -83,21 +82,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Configurati
             "such as postgresql://user@host:5432/database"
         )
     prefix = topic_prefix(environment)
+    root = environment.get("RUNSTONE_ARTIFACT_ROOT", "")
     return Configuration(
         dsn,
-        _artifact_root(environment.get("RUNSTONE_ARTIFACT_ROOT", "")),
+        parse_root(root) if root else None,
         environment.get("RUNSTONE_BOOTSTRAP_SERVERS", ""),
         {"events": f"{prefix}.events", "catalog": f"{prefix}.catalog"},
     )
-
-
-def _artifact_root(named: str) -> Path | None:
-    if not named:
-        return None
-    parts = urlsplit(named)
-    path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(named)
-    if parts.scheme not in {"", "file"} or not path.is_absolute():
-        raise InvalidInputError(
-            f"RUNSTONE_ARTIFACT_ROOT is {named!r}; expected the absolute path of a folder, or its file:// URI"
-        )
-    return path

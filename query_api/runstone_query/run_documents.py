@@ -5,10 +5,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from runstone.events.artifact_paths import location
+from runstone.events.artifact_roots import ArtifactRoot, uri_below
 from runstone.events.encoding import value_to_json
 from runstone_query.problems import not_found
 from runstone_query.snapshot import Snapshot
@@ -25,7 +25,9 @@ Row = Mapping[str, Any]
 Document = dict[str, Any]
 
 
-async def load(snapshot: Snapshot, run_ids: Sequence[str], artifact_root: Path | None) -> list[Document]:
+async def load(
+    snapshot: Snapshot, run_ids: Sequence[str], artifact_root: ArtifactRoot | None
+) -> list[Document]:
     """The documents of those of *run_ids* that exist, in their order."""
     found = {row["run_id"]: row for row in await snapshot.rows(_BLOCKS["runs"], run_ids)}
     params = _by_run(await snapshot.rows(_BLOCKS["params"], run_ids))
@@ -90,11 +92,11 @@ def context(row: Row) -> Document:
     return known | {"user": row["user_name"] or known["user"]}
 
 
-def artifact_uri(root: Path | None, experiment_id: int | None, run_id: str) -> str | None:
+def artifact_uri(root: ArtifactRoot | None, experiment_id: int | None, run_id: str) -> str | None:
     """The URI of the folder that holds the run's artifacts; null while the experiment is unknown."""
     if root is None or experiment_id is None:
         return None
-    return (root / location(experiment_id, run_id)).as_uri()
+    return uri_below(root, location(experiment_id, run_id).as_posix())
 
 
 def completeness(marks: Sequence[Row], dead_letters: int) -> Document:

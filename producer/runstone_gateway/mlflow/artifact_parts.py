@@ -39,10 +39,10 @@ class ArtifactParts:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Serve them under both prefixes."""
         for prefix in PREFIXES:
-            router.add_post(f"{prefix}/mpu/create/{{path:.*}}", self.create)
-            router.add_post(f"{prefix}/mpu/complete/{{path:.*}}", self.complete)
-            router.add_post(f"{prefix}/mpu/abort/{{path:.*}}", self.abort)
-            router.add_get(f"{prefix}/presigned/{{path:.*}}", self.presigned)
+            router.add_post(f"{prefix}/mpu/create/{{path:(?s:.*)}}", self.create)
+            router.add_post(f"{prefix}/mpu/complete/{{path:(?s:.*)}}", self.complete)
+            router.add_post(f"{prefix}/mpu/abort/{{path:(?s:.*)}}", self.abort)
+            router.add_get(f"{prefix}/presigned/{{path:(?s:.*)}}", self.presigned)
 
     @answering
     async def create(self, request: web.Request) -> web.Response:

@@ -44,9 +44,9 @@ class ArtifactProxy:
         """Serve them under both prefixes."""
         for prefix in PREFIXES:
             router.add_get(f"{prefix}/artifacts", self.listing)
-            router.add_get(f"{prefix}/artifacts/{{path:.*}}", self.get)
-            router.add_put(f"{prefix}/artifacts/{{path:.*}}", self.put)
-            router.add_delete(f"{prefix}/artifacts/{{path:.*}}", self.delete)
+            router.add_get(f"{prefix}/artifacts/{{path:(?s:.*)}}", self.get)
+            router.add_put(f"{prefix}/artifacts/{{path:(?s:.*)}}", self.put)
+            router.add_delete(f"{prefix}/artifacts/{{path:(?s:.*)}}", self.delete)
 
     @answering
     async def listing(self, request: web.Request) -> web.Response:

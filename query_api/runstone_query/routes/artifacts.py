@@ -1,12 +1,11 @@
 """``/api/v1/runs/{run_id}/artifacts``: what files a run has, and their content."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
-from runstone_query import artifact_content, artifacts, inputs, run_documents, schemas
+from runstone_query import artifact_content, artifacts, inputs, run_documents, schemas, stored_files
 from runstone_query.problems import invalid, not_found
 from runstone_query.reading import read
 from runstone_query.routes.runs import RUN_ID
@@ -47,8 +46,11 @@ async def get_content(request: web.Request) -> web.StreamResponse:
 
     found = await read(request, pointer)
     root = request.app[CONFIGURATION].artifact_root
-    with await asyncio.to_thread(artifact_content.open_below, root, found["uri"]) as file:
+    file = await stored_files.open_below(root, found["uri"])
+    try:
         return await artifact_content.send(request, file, found)
+    finally:
+        await file.close()
 
 
 ROUTES: Final = (

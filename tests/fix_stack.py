@@ -1,0 +1,69 @@
+"""Everything between an HTTP client and the read model, in the test's own event loop.
+
+- ``artifact_root``: the store of ``stack``; a folder, unless a test module says otherwise.
+- ``stack``: a gateway, with the read API and a worker behind it, over real Kafka and Postgres (``Stack``).
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from runstone_gateway import app as gateway_app
+from runstone_gateway import configuration as gateway_configuration
+from runstone_query import app as query_app
+from runstone_query import configuration as query_configuration
+from tests.fix_worker import PARTITIONS, working
+from tests.publishing import Database, Publisher
+
+
+@dataclass
+class Stack:
+    """Attributes:
+    client: speaks to the gateway, at ``url``.
+    database: the read model, for whoever looks behind the API.
+    """
+
+    client: TestClient
+    database: Database
+    bootstrap: str
+    prefix: str
+    partitions: int
+
+    @property
+    def url(self) -> str:
+        return str(self.client.make_url("")).rstrip("/")
+
+
+@pytest.fixture
+def artifact_root(tmp_path: Path) -> str:
+    return (tmp_path / "artifact store").as_uri()
+
+
+@pytest.fixture
+async def stack(
+    kafka: str, database: str, prefix: str, publish: Publisher, db: Database, artifact_root: str
+) -> AsyncIterator[Stack]:
+    environment = {
+        "RUNSTONE_BOOTSTRAP_SERVERS": kafka,
+        "RUNSTONE_READ_DSN": database,
+        "RUNSTONE_TOPIC_PREFIX": prefix,
+        "RUNSTONE_ARTIFACT_ROOT": artifact_root,
+    }
+    async with contextlib.AsyncExitStack() as opened:
+        await opened.enter_async_context(working(kafka, database, prefix))
+        api = TestServer(query_app.application(query_configuration.from_environment(environment)))
+        await opened.enter_async_context(api)
+        environment["RUNSTONE_API_URL"] = str(api.make_url("")).rstrip("/")
+        gateway = _application(environment)
+        client = await opened.enter_async_context(TestClient(TestServer(gateway), auto_decompress=False))
+        await db.applied(1)
+        yield Stack(client, db, kafka, prefix, PARTITIONS)
+
+
+def _application(environment: dict[str, str]) -> web.Application:
+    return gateway_app.application(gateway_configuration.from_environment(environment))
