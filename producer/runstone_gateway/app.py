@@ -17,12 +17,14 @@ from runstone_gateway.connect import Connect
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.installation import Installation
+from runstone_gateway.large_fields import LargeFields
 from runstone_gateway.ledger import Ledger
 from runstone_gateway.mlflow.artifact_routes import add_artifact_routes
 from runstone_gateway.mlflow.routes import add_routes
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.problems import answer_failures
 from runstone_gateway.readiness import Readiness
+from runstone_gateway.run_ids import RunIds
 from runstone_gateway.stores import open_store
 from runstone_gateway.undelivered import Undelivered
 from runstone_gateway.verdicts import Verdicts
@@ -46,6 +48,8 @@ def application(configuration: Configuration) -> web.Application:
         Writes(ledger, read_api),
         Verdicts(ledger, read_api),
         Undelivered(time.monotonic),
+        RunIds(configuration.address),
+        LargeFields(store),
     )
     app = web.Application(client_max_size=0, middlewares=[answer_failures])
     app.router.add_get("/", welcome)

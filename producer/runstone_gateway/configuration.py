@@ -17,6 +17,7 @@ class Configuration:
     api_url: where the read API listens.
     web_url: the public address of this gateway.
     artifact_root: the folder or bucket that is the artifact store.
+    address: where this gateway itself listens, as a web address.
     """
 
     bootstrap_servers: str
@@ -24,6 +25,7 @@ class Configuration:
     api_url: str
     web_url: str
     artifact_root: ArtifactRoot
+    address: str = ""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ, *, address: str = "") -> Configuration:
@@ -48,4 +50,5 @@ def from_environment(environment: Mapping[str, str] = os.environ, *, address: st
         api_url.rstrip("/"),
         (environment.get("RUNSTONE_WEB_URL") or address).rstrip("/"),
         parse_root(environment.get("RUNSTONE_ARTIFACT_ROOT", "")),
+        address,
     )

@@ -183,6 +183,10 @@ class Ledger:
         last.add_done_callback(lambda done: self._acknowledged(stream, written, done))
         return written
 
+    def pending(self, stream: str) -> Written | None:
+        """The last write to *stream* that is not acknowledged yet."""
+        return self._pending.get(stream)
+
     async def settled(self, stream: str) -> None:
         """Wait until everything that was written to *stream* is acknowledged. Raises `KafkaAwayError`."""
         if (pending := self._pending.get(stream)) is not None:

@@ -97,8 +97,8 @@ class Overlay:
     ) -> Subject | None:
         """*subject* as it is after this gateway's writes; None where it does not exist.
 
-        *found* is what the read model says: its fields, ``params`` and ``tags``; None where it knows nothing.
-        Of *params* and *tags*, which are keys, those that exist are in the answer.
+        *found* is what the read model says: its fields, ``params`` and ``tags``; None where it knows
+        nothing. Of *params* and *tags*, which are keys, those that exist are in the answer.
         """
         entries = self._entries.get(subject)
         if entries is None:

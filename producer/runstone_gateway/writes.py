@@ -41,13 +41,17 @@ class Writes:
         self._read_api = read_api
         self._remembered: OrderedDict[str, tuple[float, Subject]] = OrderedDict()
 
-    async def run(self, run_id: str, params: Sequence[str] = (), tags: Sequence[str] = ()) -> Subject | None:
+    async def run(
+        self, run_id: str, params: Sequence[str] = (), tags: Sequence[str] = (), *, fresh: bool = False
+    ) -> Subject | None:
         """The run with those of *params* and *tags* that it has; None where there is none.
+
+        With *fresh* it is asked for also where it is remembered.
 
         Raises:
             UnavailableError: the read API or Kafka does not answer.
         """
-        if not params and not tags and (known := self._recall(run_id)) is not None:
+        if not (params or tags or fresh) and (known := self._recall(run_id)) is not None:
             return known
         asked = {"runs": {run_id: {"params": list(params), "tags": list(tags)}}}
         found = await self._subject("runs", run_id, asked, run_id, params, tags)
@@ -55,8 +59,8 @@ class Writes:
             self._remember(run_id, found)
         return found
 
-    async def model(self, model_id: str) -> tuple[str, Subject] | None:
-        """The logged model with all its params, and its stream; None where there is none."""
+    async def model(self, model_id: str, params: Sequence[str] = ()) -> tuple[str, Subject] | None:
+        """The logged model with those of *params* that it has, and its stream; None where there is none."""
         # its stream is its source run's, which only the read model knows: ask without naming a partition
         await self.ledger.ready()
         found = await self._ask({"models": [model_id]}, None, None)
@@ -64,7 +68,6 @@ class Writes:
         if told is None and not self.overlay.has(model_id):
             found = await self._ask({"models": [model_id]}, await self.ledger.at_least_for_all(), None)
             told = found["models"].get(model_id)
-        params = () if told is None else tuple(told.get("params") or ())
         subject = self.overlay.over(model_id, told, params)
         return None if subject is None else (str(subject.fields["stream"]), subject)
 
@@ -73,6 +76,20 @@ class Writes:
         key = str(experiment_id)
         found = await self._strongly({"experiments": [experiment_id]}, "experiments", key)
         return None if found is None else dict(found)
+
+    async def experiment_and_run(
+        self, experiment_id: int, run_id: str
+    ) -> tuple[Mapping[str, Any] | None, Subject | None]:
+        """An experiment, and a run in it that most likely does not exist yet; None for either."""
+        await self.ledger.ready()
+        places = [self.ledger.place("catalog"), self.ledger.place(run_id)]
+        floors = [_needs(place, self.ledger.unapplied_floor(place)) or {} for place in places]
+        asked = {"experiments": [experiment_id], "runs": {run_id: {}}}
+        found = await self._ask(asked, merged(*floors), places[1])
+        experiment = found["experiments"].get(str(experiment_id))
+        if experiment is None:
+            experiment = await self.experiment(experiment_id)
+        return experiment, self.overlay.over(run_id, found["runs"].get(run_id))
 
     async def experiment_named(self, name: str) -> int | None:
         """The id of the experiment that has this name now; None where there is none."""
@@ -103,6 +120,24 @@ class Writes:
         if fields and run_id in self._remembered:
             since, known = self._remembered[run_id]
             self._remembered[run_id] = since, Subject({**known.fields, **fields}, {}, {})
+        written.acknowledged.add_done_callback(lambda done: self._withdraw(written, done))
+        return written
+
+    def append_to_model(
+        self,
+        stream: str,
+        model_id: str,
+        events: Sequence[Event],
+        *,
+        created: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Written:
+        """The same for a logged model, whose events lie in *stream*."""
+        written = self.ledger.append(stream, events)
+        if created is not None:
+            self.overlay.created(model_id, created, written)
+        self.overlay.changed(model_id, written, fields=fields, params=params)
         written.acknowledged.add_done_callback(lambda done: self._withdraw(written, done))
         return written
 

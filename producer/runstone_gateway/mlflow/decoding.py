@@ -15,7 +15,16 @@ import orjson
 from aiohttp import web
 
 from runstone_gateway.mlflow.errors import BAD_REQUEST, MlflowError, invalid
-from runstone_gateway.mlflow.messages import BOOLEAN, INTEGER, NUMBER, TEXT, TEXT_MAP, Field, Message
+from runstone_gateway.mlflow.messages import (
+    AS_IT_IS,
+    BOOLEAN,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    TEXT_MAP,
+    Field,
+    Message,
+)
 
 BODY_MOST: Final = 64 * 1024 * 1024
 """Bytes of a body."""
@@ -120,7 +129,7 @@ def decode(
     Raises:
         MlflowError: in MLflow's words.
     """
-    _refuse_two_names(message, found)
+    refuse_two_names(message, found)
     try:
         fields = convert(message, found, "")
     except UnfitError as wrong:
@@ -152,7 +161,8 @@ def lacks(path: str) -> MlflowError:
     return invalid(f"Missing value for required parameter '{path}'.{SEE_DOCS}")
 
 
-def _refuse_two_names(message: Message, found: Any) -> None:
+def refuse_two_names(message: Message, found: Any) -> None:
+    """Refuse an object that spells a field in both ways. Raises `MlflowError`."""
     if type(found) is not dict:
         return
     for name, json_name in message.two_names:
@@ -162,7 +172,7 @@ def _refuse_two_names(message: Message, found: Any) -> None:
         if isinstance(field.kind, Message):
             value = found.get(field.name, found.get(field.json_name))
             for item in value if type(value) is list else [value]:
-                _refuse_two_names(field.kind, item)
+                refuse_two_names(field.kind, item)
 
 
 def convert(message: Message, found: Any, path: str) -> Fields:
@@ -204,6 +214,8 @@ def _item(field: Field, value: Any, at: str) -> Any:
         return number(value, at)
     if isinstance(kind, Message):
         return convert(kind, value, at)
+    if kind == AS_IT_IS:
+        return value
     if kind == BOOLEAN:
         if type(value) is not bool:
             raise UnfitError(at, value, "")

@@ -12,6 +12,7 @@ INTEGER: Final = "integer"
 NUMBER: Final = "number"
 BOOLEAN: Final = "boolean"
 TEXT_MAP: Final = "map of texts"
+AS_IT_IS: Final = "JSON"
 
 
 @dataclass(frozen=True, slots=True)

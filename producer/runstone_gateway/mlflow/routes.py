@@ -5,7 +5,17 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from runstone_gateway.mlflow import out_of_scope, reads
+from runstone_gateway.mlflow import (
+    batches,
+    experiments,
+    inputs,
+    metrics,
+    out_of_scope,
+    params,
+    reads,
+    runs,
+    tags,
+)
 from runstone_gateway.mlflow.errors import NO_ENDPOINT, MlflowError
 from runstone_gateway.mlflow.routing import Read, Write
 from runstone_gateway.mlflow.services import Services
@@ -17,7 +27,15 @@ PREFIXES: Final = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 MLFLOW_VERSION: Final = "3.17.2"
 """The version whose surface this is. Clients compare it, and log no spans to what is older than theirs."""
 
-WRITES: Final[tuple[Write, ...]] = ()
+WRITES: Final[tuple[Write, ...]] = (
+    *experiments.ROUTES,
+    *runs.ROUTES,
+    *metrics.ROUTES,
+    *params.ROUTES,
+    *tags.ROUTES,
+    *batches.ROUTES,
+    *inputs.ROUTES,
+)
 READS: Final[tuple[Read, ...]] = (*reads.ROUTES,)
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.forwarding import Forwarding
+from runstone_gateway.large_fields import LargeFields
 from runstone_gateway.ledger import Ledger
+from runstone_gateway.run_ids import RunIds
 from runstone_gateway.undelivered import Undelivered
 from runstone_gateway.verdicts import Verdicts
 from runstone_gateway.writes import Writes
@@ -22,3 +24,5 @@ class Services:
     writes: Writes
     verdicts: Verdicts
     undelivered: Undelivered
+    run_ids: RunIds
+    large_fields: LargeFields

@@ -14,11 +14,11 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from runstone.exceptions import ServerError
+from runstone.exceptions import InvalidInputError, ServerError
 from runstone.sender.publisher import RecordRefused
 from runstone_gateway.facts import AT_LEAST
 from runstone_gateway.mlflow.decoding import decode, parse, read_body
-from runstone_gateway.mlflow.errors import AWAY, INTERNAL, MlflowError
+from runstone_gateway.mlflow.errors import AWAY, INTERNAL, INVALID, MlflowError
 from runstone_gateway.mlflow.routing import Call, Read, Write
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.problems import Handler
@@ -80,6 +80,8 @@ def _in_mlflows_words(serve: Handler) -> Handler:
             return await serve(request)
         except MlflowError as refused:
             wrong = refused
+        except InvalidInputError as refused:  # by a rule of the event contract
+            wrong = MlflowError(INVALID, str(refused))
         except UnavailableError as away:
             wrong = MlflowError(AWAY, f"Try again in a moment: {away}.", retry_after=away.retry_after)
         except ServerError as away:

@@ -1,0 +1,52 @@
+"""The id of a run that a client asks to create, made so that a retry after a restart finds the same run.
+
+MLflow's client does not choose ids and retries a creation whose answer was lost. This gateway joins retries
+while it lives (`undelivered`); for a retry that comes after a restart the id itself is derived from the
+request: its start time, its bytes, this gateway's own name, and how many equal requests came before. Only
+requests that were made just now qualify: one without a start time of its own may be sent again on purpose
+years later.
+"""
+
+import hashlib
+import socket
+from collections import OrderedDict
+from typing import Final
+
+from runstone.events.identity import new_run_id
+
+RECENT_MS: Final = 600_000
+"""A start time this close to now is that of the request."""
+
+COUNTED_MOST: Final = 50_000
+"""Requests whose repetitions are counted; the oldest are forgotten first."""
+
+
+class RunIds:
+    """Makes ids on the gateway's loop; *address* is where this gateway listens."""
+
+    def __init__(self, address: str) -> None:
+        self._salt = f"{socket.gethostname()} {address}\n".encode()
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+
+    def make(self, body: bytes, start_time: int, now: int) -> str:
+        """The id for the run that *body* asks for; *start_time* and *now* in ms."""
+        if abs(now - start_time) > RECENT_MS:
+            return new_run_id(now)
+        digest = hashlib.sha256(self._salt + body).digest()
+        nth = self._counts.pop(digest, 0)
+        self._counts[digest] = nth + 1
+        if len(self._counts) > COUNTED_MOST:
+            self._counts.popitem(last=False)
+        return _uuid7(start_time, hashlib.sha256(digest + b"%d" % nth).digest())
+
+
+def _uuid7(ms: int, random: bytes) -> str:
+    bits = int.from_bytes(random[:10], "big")
+    value = (
+        (ms & (1 << 48) - 1) << 80
+        | 0x7 << 76
+        | (bits >> 68 & 0xFFF) << 64
+        | 0b10 << 62
+        | bits & (1 << 62) - 1
+    )
+    return f"{value:032x}"
