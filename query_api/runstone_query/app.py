@@ -13,6 +13,14 @@ from aiohttp import web
 from runstone_query import problems
 from runstone_query.configuration import BODY_MAX, Configuration
 from runstone_query.end_offsets import EndOffsets
+from runstone_query.mlflow import artifacts as mlflow_artifacts
+from runstone_query.mlflow import datasets, endpoints
+from runstone_query.mlflow import errors as mlflow_errors
+from runstone_query.mlflow import experiments as mlflow_experiments
+from runstone_query.mlflow import metrics as mlflow_metrics
+from runstone_query.mlflow import runs as mlflow_runs
+from runstone_query.mlflow.endpoints import definitions
+from runstone_query.mlflow.routes import ENDPOINTS
 from runstone_query.routes import artifacts, experiments, internal, metrics, runs, service
 from runstone_query.routing import Route
 from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, ROUTES_SERVED
@@ -26,10 +34,20 @@ ROUTES: Final[tuple[Route, ...]] = (
     *artifacts.ROUTES,
 )
 
+MLFLOW_ENDPOINTS: Final = (
+    *mlflow_experiments.ENDPOINTS,
+    *mlflow_runs.ENDPOINTS,
+    *mlflow_metrics.ENDPOINTS,
+    *datasets.ENDPOINTS,
+    *mlflow_artifacts.ENDPOINTS,
+)
+
 
 def application(configuration: Configuration) -> web.Application:
     """The read API as an aiohttp application."""
-    app = web.Application(middlewares=[problems.middleware], client_max_size=BODY_MAX)
+    app = web.Application(
+        middlewares=[problems.middleware, mlflow_errors.middleware], client_max_size=BODY_MAX
+    )
     app[CONFIGURATION] = configuration
     app[MODEL] = ReadModel(configuration.dsn)
     app[END_OFFSETS] = EndOffsets(configuration.bootstrap_servers)
@@ -40,6 +58,8 @@ def application(configuration: Configuration) -> web.Application:
         else:
             app.router.add_route(route.method, route.path, route.handler)
     app.router.add_routes(internal.ROUTES)
+    app.router.add_routes(endpoints.definitions(MLFLOW_ENDPOINTS))
+    app.router.add_routes(definitions(ENDPOINTS))
     app.on_response_prepare.append(problems.identify)
 
     async def connections(_app: web.Application) -> AsyncIterator[None]:

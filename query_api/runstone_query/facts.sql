@@ -36,4 +36,4 @@ SELECT
     (SELECT json_object_agg(model_id, json_build_object(
          'stream', stream, 'experiment_id', experiment_id, 'name', name, 'source_run_id', source_run_id,
          'status', status, 'lifecycle_stage', lifecycle_stage, 'params', params))
-     FROM {schema}.logged_models WHERE model_id = ANY($6::text[])) AS models
+     FROM {schema}.logged_models WHERE model_id = ANY($6::text[]) AND experiment_id IS NOT NULL) AS models

@@ -9,14 +9,17 @@ from runstone_gateway.mlflow import (
     batches,
     experiments,
     inputs,
+    logged_models,
     metrics,
+    model_versions,
     out_of_scope,
     params,
     reads,
+    registered_models,
     runs,
     tags,
 )
-from runstone_gateway.mlflow.errors import NO_ENDPOINT, MlflowError
+from runstone_gateway.mlflow.errors import BAD_REQUEST, NO_ENDPOINT, MlflowError
 from runstone_gateway.mlflow.routing import Read, Write
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.mlflow.serving import reading, writing
@@ -35,6 +38,9 @@ WRITES: Final[tuple[Write, ...]] = (
     *tags.ROUTES,
     *batches.ROUTES,
     *inputs.ROUTES,
+    *logged_models.ROUTES,
+    *registered_models.ROUTES,
+    *model_versions.ROUTES,
 )
 READS: Final[tuple[Read, ...]] = (*reads.ROUTES,)
 
@@ -47,6 +53,8 @@ def add_routes(app: web.Application, services: Services) -> None:
             add(write.method, prefix + write.path, writing(services, write))
         for read in READS:
             add(read.method, prefix + read.path, reading(services, read))
+        for path in dict.fromkeys([write.path for write in WRITES] + [read.path for read in READS]):
+            add("*", prefix + path, _wrong_method)
     for start in ("/api", "/ajax-api"):
         add("GET", start + "/3.0/mlflow/server-info", _server_info)
         for version in ("2.0", "3.0"):
@@ -85,6 +93,10 @@ def _refuse(sentence: str) -> Handler:
         return out_of_scope.refusing(sentence)
 
     return refuse
+
+
+async def _wrong_method(request: web.Request) -> web.Response:
+    return MlflowError(BAD_REQUEST, f"{request.path} does not take {request.method}.", status=405).response()
 
 
 async def _unknown(request: web.Request) -> web.Response:

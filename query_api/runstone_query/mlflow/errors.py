@@ -6,6 +6,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from runstone.exceptions import InvalidInputError
 from runstone_query.problems import Problem, headers, problem_of
 
 INVALID: Final = "INVALID_PARAMETER_VALUE"
@@ -60,6 +61,8 @@ async def middleware(
         return await handler(request)
     except MlflowError as error:
         return _response(_STATUS[error.code], error.code, error.message, {})
+    except InvalidInputError as refused:  # by a rule of the event contract
+        return _response(400, INVALID, str(refused), {})
     except Exception as wrong:  # the edge of the process: whatever it is becomes an answer
         problem = problem_of(request, wrong)
         return _response(problem.status, _code(problem), problem.detail, headers(problem))
