@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import ClientPayloadError, StreamReader, web
 
 from runstone.exceptions import RunstoneError
-from runstone_gateway.stores.store import BLOCK
+from runstone_gateway.stores.store import WRITTEN
 
 _AT_ONCE: Final = 64 * 1024
 """Bytes that are hashed sooner than a thread is woken."""
@@ -38,7 +38,7 @@ class Receiving:
     def __init__(self, content: StreamReader, expected: str = "") -> None:
         """*expected* is the SHA-256 that the sender promises, in hexadecimal digits; empty: none."""
         self.size = 0
-        self._blocks = content.iter_chunked(BLOCK)
+        self._blocks = content.iter_chunked(WRITTEN)
         self._expected = expected
         self._digest = hashlib.sha256()
 

@@ -1,8 +1,4 @@
-"""Sends a file of the artifact store, or one range of it, so that no browser ever runs it.
-
-A file of a folder goes from the disk to the socket in the kernel; blocks of a bucket pass through memory,
-one at a time.
-"""
+"""Sends a file of the artifact store, or one range of it, block by block, so that no browser ever runs it."""
 
 import asyncio
 import re
@@ -49,7 +45,8 @@ async def send(request: web.Request, opened: Opened, path: str) -> web.StreamRes
     await response.prepare(request)
     if request.method != "HEAD" and length:
         try:
-            await _copy(request, opened, first, length, response)
+            async for block in opened.read(first, length):
+                await response.write(block)
         except (Exception, asyncio.CancelledError):
             # the promised length is not kept: that must break the connection, not end an answer
             if request.transport is not None:
@@ -57,18 +54,6 @@ async def send(request: web.Request, opened: Opened, path: str) -> web.StreamRes
             raise
     await response.write_eof()
     return response
-
-
-async def _copy(
-    request: web.Request, opened: Opened, first: int, length: int, response: web.StreamResponse
-) -> None:
-    if opened.file is not None and request.transport is not None:
-        sent = await asyncio.get_running_loop().sendfile(request.transport, opened.file, first, length)
-        if sent != length:
-            raise ConnectionResetError("the file became shorter while it was sent")
-        return
-    async for block in opened.read(first, length):
-        await response.write(block)
 
 
 def _range(match: re.Match[str], size: int) -> tuple[int, int] | None:

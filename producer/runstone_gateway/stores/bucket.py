@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
-from typing import BinaryIO, Final
+from typing import Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -20,7 +20,7 @@ from runstone.events.artifact_roots import Bucket, uri_below
 from runstone.events.limits import MIB
 from runstone_gateway.stores.parts import Parts
 from runstone_gateway.stores.store import (
-    BLOCK,
+    READ,
     Entry,
     MissingFileError,
     NameClashError,
@@ -30,11 +30,8 @@ from runstone_gateway.stores.store import (
 )
 
 PART: Final = 8 * MIB
-PARTS_AT_ONCE: Final = 3
+PARTS_AT_ONCE: Final = 2
 """An upload holds so many parts of this size in memory; smaller ones travel in one request."""
-
-PARTS_MOST: Final = 9_000
-"""S3 has 10,000; the size of a part grows with a body that says it is larger."""
 
 
 def connect(bucket: Bucket) -> S3Store:
@@ -149,8 +146,6 @@ class BucketStore:
 class _OpenedObject:
     """See `Opened`."""
 
-    file: BinaryIO | None = None
-
     def __init__(self, store: S3Store, key: str, size: int, tag: str) -> None:
         self.size = size
         self.tag = tag
@@ -166,7 +161,7 @@ class _OpenedObject:
                 self._key,
                 options={"range": (first, first + length), "if_match": self.tag or None},
             )
-            async for block in found.stream(BLOCK):
+            async for block in found.stream(READ):
                 yield block
 
     async def close(self) -> None:

@@ -12,12 +12,11 @@ import stat
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from runstone.events.artifact_roots import uri_below
 from runstone_gateway.stores.descent import folder_below, open_file
 from runstone_gateway.stores.store import (
-    BLOCK,
+    READ,
     Entry,
     MissingFileError,
     NameClashError,
@@ -133,15 +132,14 @@ class _OpenedFile:
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         with folder_below(root, names[:-1]) as folder:
-            self.file: BinaryIO | None = os.fdopen(open_file(folder, names[-1]), "rb")
-        found = os.fstat(self.file.fileno())
+            self._file = open_file(folder, names[-1])
+        found = os.fstat(self._file)
         self.size = found.st_size
         self.tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
 
     async def read(self, first: int, length: int) -> AsyncIterator[bytes]:
-        assert self.file is not None
         while length:
-            block = await asyncio.to_thread(os.pread, self.file.fileno(), min(BLOCK, length), first)
+            block = await asyncio.to_thread(os.pread, self._file, min(READ, length), first)
             if not block:
                 raise StoreAwayError("the file became shorter while it was read")
             first += len(block)
@@ -149,8 +147,7 @@ class _OpenedFile:
             yield block
 
     async def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
+        os.close(self._file)
 
 
 def _refuse_folder(folder: int, name: str) -> None:

@@ -6,13 +6,15 @@ A *key* is a file's place below the store's root: names joined by slashes, none 
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from runstone.events.limits import MIB
+from runstone.events.limits import KIB, MIB
 from runstone.exceptions import RunstoneError
 
-BLOCK: Final = MIB
-"""Bytes moved at once: a thread's turn for each costs nothing beside them, and memory stays bounded."""
+WRITTEN: Final = MIB
+READ: Final = 256 * KIB
+"""Bytes moved at once, into the store and out of it: a thread's turn for each costs nothing beside them, memory
+stays bounded, and what is read does not leave the processor's cache before it is sent."""
 
 
 class MissingFileError(RunstoneError):
@@ -49,12 +51,10 @@ class Opened(Protocol):
     Attributes:
         size: bytes.
         tag: changes when the content does, as an HTTP entity tag with its quotes.
-        file: the open file itself, where the store is a folder.
     """
 
     size: int
     tag: str
-    file: BinaryIO | None
 
     def read(self, first: int, length: int) -> AsyncIterator[bytes]:
         """The *length* bytes from *first*, in blocks. Raises `StoreAwayError` where they cannot be read."""
