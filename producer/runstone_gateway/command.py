@@ -1,6 +1,9 @@
 """``runstone gateway``: serve the front door."""
 
 import argparse
+import asyncio
+import logging
+from collections.abc import Callable
 
 HELP = "serve the one address that clients, browsers and scripts talk to"
 
@@ -11,10 +14,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
     from runstone_gateway.configuration import from_environment
     from runstone_gateway.serving import serve
 
-    address = f"http://{args.host}:{args.port}"
-    return asyncio.run(serve(from_environment(address=address), args.host, args.port))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configuration = from_environment(address=f"http://{args.host}:{args.port}")
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(serve(configuration, args.host, args.port))
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -16,6 +16,7 @@ needed; until Kafka tells, reads say 503.
 
 import asyncio
 import logging
+import time
 from array import array
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -37,8 +38,11 @@ from runstone_gateway.unavailable import KafkaAwayError
 
 LOG: Final = logging.getLogger("runstone.gateway")
 
-ACK_DEADLINE: Final = 20.0
-"""Seconds that a request waits for Kafka before it is answered with 503."""
+ACK_DEADLINE: Final = 10.0
+"""Seconds that a request waits for Kafka before it is answered with 503.
+
+When Kafka has not taken anything for as long, further writes are refused at once.
+"""
 
 STOP_DEADLINE: Final = 2.0
 """Seconds that a stopping gateway waits for what is not acknowledged yet."""
@@ -115,11 +119,15 @@ class Ledger:
         self._pending: dict[str, Written] = {}
         self._queued = 0
         self._asking = asyncio.Lock()
+        self._trouble: tuple[str, float] | None = None
 
     async def start(self) -> None:
         """Nothing is connected yet; that happens when first needed."""
         self._publisher = Publisher(
-            self._configuration.bootstrap_servers, kafka_settings(), client_id="runstone-gateway"
+            self._configuration.bootstrap_servers,
+            kafka_settings(),
+            on_trouble=self._on_trouble,
+            client_id="runstone-gateway",
         )
 
     async def stop(self) -> None:
@@ -157,11 +165,13 @@ class Ledger:
         """Number, pack and queue *events* and then *points* behind everything written to *stream* before.
 
         Raises:
-            KafkaAwayError: too much waits for Kafka already; nothing was written.
+            KafkaAwayError: Kafka has been away for long, or too much waits for it; nothing was written.
         """
         assert self._publisher is not None
         if self._queued > QUEUED_MOST:
             raise KafkaAwayError("Kafka takes no records and too much waits for it already", retry_after=10)
+        if self._trouble and self._pending and time.monotonic() - self._trouble[1] > ACK_DEADLINE:
+            raise KafkaAwayError(self._trouble[0], retry_after=5)
         if len(self._next_seq) >= STREAMS_MOST and stream not in self._next_seq:
             self._session, self._next_seq = new_session_id(), {}
         first = self._next_seq.get(stream, 0)
@@ -243,6 +253,10 @@ class Ledger:
         if not done.cancelled() and done.exception() is None:
             written.offset = done.result()
             self._produced[written.place] = max(self._produced.get(written.place, 0), written.offset + 1)
+
+    def _on_trouble(self, trouble: str | None) -> None:
+        since = self._trouble[1] if self._trouble else time.monotonic()
+        self._trouble = (trouble, since) if trouble else None
 
     def _left(self, part: Envelope, size: int, done: "asyncio.Future[int]") -> None:
         self._queued -= size

@@ -55,8 +55,9 @@ class Writes:
             return known
         asked = {"runs": {run_id: {"params": list(params), "tags": list(tags)}}}
         found = await self._subject("runs", run_id, asked, run_id, params, tags)
-        if found is not None:
-            self._remember(run_id, found)
+        if found is None or found.fields.get("experiment_id") is None:
+            return None  # of a run that has not begun there may be points, but it is in no experiment
+        self._remember(run_id, found)
         return found
 
     async def model(self, model_id: str, params: Sequence[str] = ()) -> tuple[str, Subject] | None:

@@ -59,7 +59,7 @@ def points_of(metrics: list[Any]) -> PointTable:
                 timestamp = integer(timestamp, f"metrics[{i}].timestamp")
             if type(step) is not int or not -(2**63) <= step < 2**63:
                 step = 0 if step is None else integer(step, f"metrics[{i}].step")
-            if (at := plain.get(key)) is None:
+            if type(key) is not str or (at := plain.get(key)) is None:
                 text(key, f"metrics[{i}].key")
                 rules.check_metric_name(key, f"metrics[{i}].name")
                 at = plain[key] = _series(points, index, SeriesKey(key))

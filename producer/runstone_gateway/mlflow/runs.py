@@ -138,7 +138,7 @@ async def update(services: Services, call: Call) -> Conclusion:
     events: list[Event] = []
     changed: dict[str, Any] = {}
     if status is not None or "end_time" in fields:
-        ended = RunEnded(status or run["status"], fields.get("end_time", now))
+        ended = RunEnded(status or run["status"], fields.get("end_time", run["end_time"] or now))
         is_open = ended.status in {"RUNNING", "SCHEDULED"}
         events.append(ended)
         changed |= {"status": ended.status, "end_time": None if is_open else ended.time}

@@ -6,6 +6,7 @@ what this gateway wrote to be acknowledged, then pass it on with the offsets tha
 """
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
@@ -38,16 +39,17 @@ def writing(services: Services, route: Write) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         await services.ledger.ready()
         body = await read_body(request)
-        attempt = services.undelivered.begin(request.method, request.path, body, _gone(request))
+        gone = _gone(request)
+        attempt = services.undelivered.begin(request.method, request.path, body, gone)
         delivered = False
         try:
             if attempt.conclusion is None:
                 fields = decode(route.message, parse(body), route.required, route.check)
                 attempt.conclusion = await route.handle(services, Call(fields, request.match_info, body))
             found = answer(await attempt.conclusion())
-            delivered = not attempt.abandoned()
+            delivered = not gone()
         except MlflowError as refused:
-            delivered = refused.status < 500 and not attempt.abandoned()
+            delivered = refused.status < 500 and not gone()
             raise
         else:
             return found
@@ -88,6 +90,12 @@ def _in_mlflows_words(serve: Handler) -> Handler:
             wrong = MlflowError(AWAY, f"Try again in a moment: {away}.")
         except RecordRefused as refused:
             wrong = MlflowError(INTERNAL, f"Nothing was recorded: {refused}.")
+        except (ConnectionError, TimeoutError, web.HTTPException):
+            raise  # the caller hung up
+        except Exception:  # whatever it is, one request fails and the gateway goes on
+            found = uuid.uuid4().hex
+            LOG.exception("request %s: %s %s failed", found, request.method, request.path)
+            return MlflowError(INTERNAL, f"The gateway failed; its log tells more under {found}.").response()
         LOG.info(
             "%s %s is answered with %d %s: %s",
             request.method, request.path, wrong.status, wrong.code, wrong.message[:500],

@@ -1,0 +1,76 @@
+"""Retries join the write whose answer was lost, and nothing else does."""
+
+from runstone_gateway.undelivered import REMEMBERED_FOR, Undelivered
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def conclusion():
+    return {}
+
+
+def begin(undelivered, body=b"{}", gone=False):
+    return undelivered.begin("POST", "/runs/create", body, lambda: gone)
+
+
+def test_a_retry_of_an_answer_that_was_lost_joins_its_write():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered)
+    first.conclusion = conclusion
+    undelivered.end(first, delivered=False)
+    assert begin(undelivered) is first
+
+
+def test_equal_requests_at_the_same_time_are_two_writes():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered)
+    first.conclusion = conclusion
+    assert begin(undelivered) is not first
+
+
+def test_an_equal_request_after_an_answer_is_another_write():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered)
+    first.conclusion = conclusion
+    undelivered.end(first, delivered=True)
+    assert begin(undelivered) is not first
+
+
+def test_a_request_whose_client_is_gone_is_joined_while_it_is_still_served():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered, gone=True)
+    first.conclusion = conclusion
+    second = begin(undelivered)
+    assert second is first
+    assert begin(undelivered) is not first  # one retry joins, its twin does not
+
+
+def test_a_request_that_failed_before_it_wrote_anything_is_not_joined():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered)
+    undelivered.end(first, delivered=False)
+    assert begin(undelivered) is not first
+
+
+def test_another_body_is_another_request():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered)
+    first.conclusion = conclusion
+    undelivered.end(first, delivered=False)
+    assert begin(undelivered, b"{ }") is not first
+
+
+def test_a_lost_answer_is_forgotten_after_a_time():
+    clock = Clock()
+    undelivered = Undelivered(clock)
+    first = begin(undelivered)
+    first.conclusion = conclusion
+    undelivered.end(first, delivered=False)
+    clock.now = REMEMBERED_FOR + 1
+    assert begin(undelivered) is not first
