@@ -7,7 +7,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
     RESOURCE_ALREADY_EXISTS,
-    RESOURCE_DOES_NOT_EXIST,
     TEMPORARILY_UNAVAILABLE,
 )
 
@@ -55,11 +54,6 @@ def changed_params(run_id: str, changed: list[dict[str, str]]) -> MlflowExceptio
 def existing_experiment(name: str) -> MlflowException:
     """An experiment that this process has created already."""
     return MlflowException(f"Experiment '{name}' already exists in this process.", RESOURCE_ALREADY_EXISTS)
-
-
-def missing_run(run_id: str) -> MlflowException:
-    """A run that the server does not know."""
-    return MlflowException(f"Run with id={run_id} not found", RESOURCE_DOES_NOT_EXIST)
 
 
 def unread(message: str) -> MlflowException:
