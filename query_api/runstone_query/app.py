@@ -13,12 +13,7 @@ from aiohttp import web
 from runstone_query import problems
 from runstone_query.configuration import BODY_MAX, Configuration
 from runstone_query.end_offsets import EndOffsets
-from runstone_query.mlflow import artifacts as mlflow_artifacts
-from runstone_query.mlflow import datasets, endpoints
 from runstone_query.mlflow import errors as mlflow_errors
-from runstone_query.mlflow import experiments as mlflow_experiments
-from runstone_query.mlflow import metrics as mlflow_metrics
-from runstone_query.mlflow import runs as mlflow_runs
 from runstone_query.mlflow.endpoints import definitions
 from runstone_query.mlflow.routes import ENDPOINTS
 from runstone_query.routes import artifacts, experiments, internal, metrics, runs, service
@@ -32,14 +27,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *runs.ROUTES,
     *metrics.ROUTES,
     *artifacts.ROUTES,
-)
-
-MLFLOW_ENDPOINTS: Final = (
-    *mlflow_experiments.ENDPOINTS,
-    *mlflow_runs.ENDPOINTS,
-    *mlflow_metrics.ENDPOINTS,
-    *datasets.ENDPOINTS,
-    *mlflow_artifacts.ENDPOINTS,
 )
 
 
@@ -58,7 +45,6 @@ def application(configuration: Configuration) -> web.Application:
         else:
             app.router.add_route(route.method, route.path, route.handler)
     app.router.add_routes(internal.ROUTES)
-    app.router.add_routes(endpoints.definitions(MLFLOW_ENDPOINTS))
     app.router.add_routes(definitions(ENDPOINTS))
     app.on_response_prepare.append(problems.identify)
 

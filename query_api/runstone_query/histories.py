@@ -42,9 +42,9 @@ async def read_chunks(snapshot: Snapshot, run_id: str, key: str) -> Sequence[Map
 
 def assemble(chunks: Sequence[Mapping[str, bytes]], max_points: int | None) -> History:
     """The history in *chunks*, at most *max_points* of its points."""
-    steps = _column(chunks, "steps", ">i8", np.int64)
-    times = _column(chunks, "times", ">i8", np.int64)
-    values = _column(chunks, "vals", ">f8", np.float64)
+    steps = column(chunks, "steps", ">i8", np.int64)
+    times = column(chunks, "times", ">i8", np.int64)
+    values = column(chunks, "vals", ">f8", np.float64)
     # lexsort is stable, so topic order decides between equal (step, time)
     order = np.lexsort((times, steps))
     if max_points is not None:
@@ -52,7 +52,8 @@ def assemble(chunks: Sequence[Mapping[str, bytes]], max_points: int | None) -> H
     return History(steps[order], times[order], values[order], len(values))
 
 
-def _column(chunks: Sequence[Mapping[str, bytes]], name: str, wire: str, native: type) -> npt.NDArray[Any]:
+def column(chunks: Sequence[Mapping[str, bytes]], name: str, wire: str, native: type) -> npt.NDArray[Any]:
+    """A column of arrays in Postgres' binary form (elements as *wire*), joined into one array of *native*."""
     element = np.dtype([("length", ">i4"), ("value", wire)])
     columns = [np.frombuffer(chunk[name], element, offset=_HEADER)["value"] for chunk in chunks]
     return np.concatenate(columns, dtype=native) if columns else np.empty(0, native)

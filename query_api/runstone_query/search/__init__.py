@@ -1,9 +1,9 @@
 """The search language: what a filter and an order say, and the SQL that finds it.
 
 ``lexer`` cuts the text into tokens, ``parser`` makes the tree of ``ast`` from them by a ``language``, which
-knows what can be compared and with which operators, ``compile`` turns the tree into SQL whose every piece comes
-from a ``.sql`` file and whose every value is a placeholder: no character of the user's text becomes SQL. All
-of it is pure.
+knows what can be compared and with which operators, ``compile`` turns the tree into SQL whose every piece
+comes from a ``.sql`` file and whose every value is a placeholder: no character of the user's text becomes
+SQL. All of it is pure.
 
 ``runs`` is the search for runs. To search for something else, write beside its module
 
@@ -14,6 +14,6 @@ of it is pure.
 
 Then ``parse_filter(text, language)``, ``parse_order(text, language)``, ``compile_search(target, …)`` and
 ``snapshot.rows(search.sql, *search.arguments)``; the first column is the identity, the others are what a
-page token holds (`runstone_query.pagination`, with ``sort_types``). Where a comparison needs more than a block
-with a key and a value, walk the operands of the tree and give `compile.condition` those that do not.
+page token holds (`runstone_query.pagination`, with ``sort_types``). Where a comparison needs more than a
+block with a key and a value, walk the operands of the tree and give `compile.condition` those that do not.
 """

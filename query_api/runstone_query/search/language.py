@@ -39,6 +39,7 @@ class Language:
     aliases: other names of attributes.
     operators: of every entity but attributes.
     keys: of entities that have only these; the others have any.
+    sorted_entities: what an order may name.
     folds: whether prefixes and attributes may be written in any case.
     """
 
@@ -47,6 +48,7 @@ class Language:
     aliases: Mapping[str, str]
     operators: Mapping[Entity, tuple[Operator, ...]]
     keys: Mapping[Entity, tuple[str, ...]] = field(default_factory=dict)
+    sorted_entities: tuple[Entity, ...] = ("metric", "param", "tag", "attribute")
     folds: bool = False
 
     @property
@@ -68,7 +70,7 @@ class Language:
         if name.key is None:
             return self._attribute(name.text, name, f"{self.accepted}: ", sorting=sorting)
         entity = self.prefixes.get(name.text.lower() if self.folds else name.text)
-        if entity is None or (sorting and entity == "dataset"):
+        if entity is None or (sorting and entity not in self.sorted_entities):
             raise SearchError(name.position, shown(name.text), self.accepted)
         if entity == "attribute":
             return self._attribute(name.key, name, "one of the attributes ", sorting=sorting)

@@ -1,0 +1,50 @@
+-- What MLflow's search for runs has in addition to the native one, or otherwise.
+
+-- name: attribute_user_id
+-- Who ran it; MLflow's word where nobody knows.
+coalesce(nullif(r.user_name, ''), 'unknown')
+
+-- name: attribute_artifact_uri
+-- Where the run's artifacts lie, as MLflow's client is told.
+(SELECT coalesce(max(nullif(rtrim(e.artifact_location, '/'), '')), 'mlflow-artifacts:/' || r.experiment_id)
+        || '/' || r.run_id || '/artifacts'
+ FROM {schema}.experiments e WHERE e.experiment_id = r.experiment_id)
+
+-- name: derived_parent_run_id
+-- The run that this one is a child of.
+nullif(r.parent_run_id, '')
+
+-- name: derived_run_name
+-- What the run is called.
+nullif(r.name, '')
+
+-- name: derived_source_git_commit
+-- The commit that the program was at.
+nullif(r.context ->> 'git_commit', '')
+
+-- name: derived_source_name
+-- The program that ran.
+nullif(r.context ->> 'source', '')
+
+-- name: derived_source_type
+-- MLflow's word for a program on somebody's machine.
+CASE WHEN nullif(r.context ->> 'source', '') IS NOT NULL THEN 'LOCAL' END
+
+-- name: derived_user
+-- Who ran it.
+nullif(nullif(r.user_name, ''), 'unknown')
+
+-- name: tag_derived_compared
+-- Does the run's tag, or what is derived for it where it has none, compare so?
+(r.run_id IN (SELECT t.run_id FROM {schema}.tags t WHERE t.key = {key}::text AND t.value {operator} {value})
+ OR ({derived} {operator} {value}
+     AND NOT EXISTS (SELECT FROM {schema}.tags t WHERE t.run_id = r.run_id AND t.key = {key}::text)))
+
+-- name: tag_derived_present
+-- Does the run have this tag, or something that it is derived from?
+({derived} IS NOT NULL
+ OR EXISTS (SELECT FROM {schema}.tags t WHERE t.run_id = r.run_id AND t.key = {key}::text))
+
+-- name: tag_derived_value
+-- What a joined tag sorts by: its value, or what is derived for it.
+coalesce({alias}.value, {derived})

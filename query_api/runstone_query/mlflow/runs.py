@@ -1,0 +1,66 @@
+"""``runs/get`` and ``runs/search``."""
+
+from typing import Final
+
+from aiohttp import web
+
+from runstone_query.mlflow import large_fields, pages, run_documents
+from runstone_query.mlflow.asked import asked
+from runstone_query.mlflow.endpoints import Endpoint, answer
+from runstone_query.mlflow.errors import no_run
+from runstone_query.mlflow.pages import Sought
+from runstone_query.mlflow.run_language import LANGUAGE, RUNS
+from runstone_query.mlflow.searching import experiment_ids, parsed_filter, parsed_order, stage
+from runstone_query.reading import read_for_gateway
+from runstone_query.search.runs import Scope
+from runstone_query.services import CONFIGURATION
+from runstone_query.snapshot import Snapshot
+
+MAX_RESULTS_DEFAULT: Final = 1000
+MAX_RESULTS_MOST: Final = 50_000
+
+
+async def get_run(request: web.Request) -> web.Response:
+    """One run."""
+    run_id = (await asked(request)).run_id()
+
+    async def load(snapshot: Snapshot) -> run_documents.Page:
+        return await run_documents.load(snapshot, [run_id], model_inputs=True)
+
+    found = await read_for_gateway(request, load)
+    if not found.documents:
+        raise no_run(run_id)
+    await large_fields.fill_in(request.app[CONFIGURATION].artifact_root, found.large)
+    return answer({"run": found.documents[0]})
+
+
+async def search_runs(request: web.Request) -> web.Response:
+    """A page of the runs of some experiments that match a filter."""
+    fields = await asked(request)
+    text, order_by = fields.text("filter"), fields.texts("order_by")
+    ids = experiment_ids(fields)
+    shown = stage(fields, "run_view_type")
+    sought = Sought(
+        RUNS,
+        parsed_filter(text, LANGUAGE),
+        parsed_order(order_by, LANGUAGE),
+        Scope(ids, shown).conditions,
+        ["runs", ids, text, order_by, shown],
+        fields.max_results(MAX_RESULTS_DEFAULT, MAX_RESULTS_MOST),
+        fields.text("page_token"),
+    )
+
+    async def found(snapshot: Snapshot) -> tuple[run_documents.Page, dict[str, str]]:
+        rows, following = await pages.page(snapshot, sought)
+        run_ids = [run_id for (run_id,) in rows]
+        return await run_documents.load(snapshot, run_ids, model_inputs=False), following
+
+    loaded, following = await read_for_gateway(request, found)
+    await large_fields.fill_in(request.app[CONFIGURATION].artifact_root, loaded.large)
+    return answer(({"runs": loaded.documents} if loaded.documents else {}) | following)
+
+
+ENDPOINTS: Final = (
+    Endpoint("GET", "runs/get", get_run),
+    Endpoint("POST", "runs/search", search_runs),
+)
