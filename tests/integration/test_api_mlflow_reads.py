@@ -18,14 +18,14 @@ AJAX = "/ajax-api/2.0/mlflow/"
 MAX = 1.7976931348623157e308
 
 
-async def get(api: TestClient, path: str, prefix: str = API, **query: Any) -> dict[str, Any]:
+async def get(api: TestClient, path: str, prefix: str = API, /, **query: Any) -> dict[str, Any]:
     async with api.get(prefix + path, params=query) as answer:
         found = await answer.json()
         assert answer.status == 200, found
         return found
 
 
-async def post(api: TestClient, path: str, prefix: str = API, **body: Any) -> dict[str, Any]:
+async def post(api: TestClient, path: str, prefix: str = API, /, **body: Any) -> dict[str, Any]:
     async with api.post(prefix + path, json=body) as answer:
         found = await answer.json()
         assert answer.status == 200, found
