@@ -158,9 +158,15 @@ class Client:
         lifetime.opened(run)
         session.launcher.check()
         lifetime.slow_facts.give(run.add_context)
-        if not (configuration.quiet or configuration.disabled):
-            notices.say(f"run {name or chosen!r} is at {run_link(configuration.tracking_uri, chosen)}")
+        self._tell(run)
         return run
+
+    def _tell(self, run: Run) -> None:
+        """Say where the run can be looked at."""
+        configuration = self._configuration()
+        if not (configuration.quiet or configuration.disabled):
+            link = run_link(configuration.tracking_uri, run.run_id)
+            notices.say(f"run {run.name or run.run_id!r} is at {link}")
 
     def _check_nesting(self, nested: bool) -> Run | None:
         active = self.active_run()
@@ -242,6 +248,7 @@ class Client:
         session.launcher.check()
         if owned:
             lifetime.slow_facts.give(run.add_context)
+            self._tell(run)
         return run
 
     def active_run(self) -> Run | None:
