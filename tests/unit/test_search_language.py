@@ -59,6 +59,9 @@ def comparison(text: str) -> Comparison:
         ('tag.t != "say ""hi"""', Comparison(Field("tag", "t"), "!=", 'say "hi"')),
         ("status = 'FAILED'", Comparison(Field("attribute", "status"), "=", "FAILED")),
         ("attributes.`Run name` = 'x'", Comparison(Field("attribute", "run_name"), "=", "x")),
+        ("`Run name` = 'x'", Comparison(Field("attribute", "run_name"), "=", "x")),
+        ("tags.'a''b' = 'x'", Comparison(Field("tag", "a'b"), "=", "x")),
+        ("run_id IN ('a',)", Comparison(Field("attribute", "run_id"), "IN", ("a",))),
         ("run.created < 5", Comparison(Field("attribute", "start_time"), "<", 5.0)),
         ("attr.run_id in ('a' ,'b')", Comparison(Field("attribute", "run_id"), "IN", ("a", "b"))),
         ("run_id NOT  IN ('a')", Comparison(Field("attribute", "run_id"), "NOT IN", ("a",))),
@@ -167,7 +170,7 @@ def test_any_text_is_a_tree_or_an_error_with_a_place_in_it(text: str) -> None:
 
 @given(KEYS)
 def test_any_key_can_be_quoted(key: str) -> None:
-    for quote in '`"':
+    for quote in "`\"'":
         (token, end) = tokens(f"metrics.{quote}{key.replace(quote, quote * 2)}{quote}")
         assert (token.kind, token.text, token.key, end.kind) == (Kind.NAME, "metrics", key, Kind.END)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from runstone_query.search.compile import Target
-from runstone_query.search.language import LISTED, NUMBERS, Attribute, Language
+from runstone_query.search.language import LISTED, NUMBERS, TEXTS, Attribute, Language
 from runstone_query.search.runs import BLOCKS, KEYS, OPERATORS, PREFIXES, TAIL
 from runstone_query.statements import fill, pieces
 
@@ -16,10 +16,10 @@ LANGUAGE: Final = Language(
     PREFIXES,
     {
         "run_id": Attribute("text", LISTED),
-        "run_name": Attribute("text", LISTED),
-        "status": Attribute("text", LISTED),
-        "user_id": Attribute("text", LISTED),
-        "artifact_uri": Attribute("text", LISTED),
+        "run_name": Attribute("text", TEXTS),
+        "status": Attribute("text", TEXTS),
+        "user_id": Attribute("text", TEXTS),
+        "artifact_uri": Attribute("text", TEXTS),
         "start_time": Attribute("number", NUMBERS),
         "end_time": Attribute("number", NUMBERS),
     },

@@ -1,7 +1,8 @@
 """Cuts a filter or order into tokens.
 
-A name is ``entity.key`` or ``key``; the key may hold further dots, and any character where it is quoted by
-backticks or double quotes. A string stands in single or double quotes; a quote within is doubled.
+A name is ``entity.key`` or ``key``; the key may hold further dots, and any character where it is quoted, by
+backticks best; a bare key only by these, for in other quotes it is a string. A string stands in single or
+double quotes. A quote within quotes is doubled.
 """
 
 import re
@@ -50,10 +51,13 @@ class Token:
 
 _SPACE: Final = re.compile(r"\s+")
 _NAME: Final = re.compile(
-    r"""(?P<entity>[^\W\d]\w*)
-        (?: \. (?: `(?P<ticked>(?:[^`]|``)+)` | "(?P<quoted>(?:[^"]|"")+)" | (?P<plain>\w+(?:\.\w+)*) ) )?""",
+    r"""(?P<entity>[^\W\d]\w*) (?: \. (?:
+            `(?P<ticked>(?:[^`]|``)+)` | "(?P<double>(?:[^"]|"")+)" | '(?P<single>(?:[^']|'')+)'
+          | (?P<plain>\w+(?:\.\w+)*) ) )?
+        | `(?P<bare>(?:[^`]|``)+)`""",
     re.VERBOSE,
 )
+_QUOTES: Final = {"ticked": "`", "double": '"', "single": "'", "plain": ""}
 _STRING: Final = re.compile(r"""'(?P<single>(?:[^']|'')*)'|"(?P<double>(?:[^"]|"")*)\"""")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.])")
 _OPERATOR: Final = re.compile(r"(?:>=|<=|!=|=|>|<)(?![=<>!])")
@@ -96,7 +100,7 @@ def _token(text: str, at: int) -> Token:
         return Token(Kind.OPERATOR, match[0], at, match[0])
     if kind := _SINGLE.get(text[at]):
         return Token(kind, text[at], at, text[at])
-    if text[at] in "'\"":
+    if text[at] in "'\"`":
         raise SearchError(at, f"the unclosed string {shown(text[at:])}", f"a closing {text[at]}")
     word = re.compile(r"\S+").match(text, at)
     assert word is not None
@@ -113,12 +117,11 @@ def _name(match: re.Match[str], text: str) -> Token:
             shown(text[match.end() : match.end() + 20]),
             "a key; one with unusual characters stands in backticks or double quotes, as in metrics.`a b`",
         )
-    if match["ticked"] is not None:
-        key: str | None = match["ticked"].replace("``", "`")
-    elif match["quoted"] is not None:
-        key = match["quoted"].replace('""', '"')
-    else:
-        key = match["plain"]
-    if key is None and entity.upper() in KEYWORDS:
+    if entity is None:
+        return Token(Kind.NAME, match["bare"].replace("``", "`"), at, written)
+    for group, quote in _QUOTES.items():
+        if (key := match[group]) is not None:
+            return Token(Kind.NAME, entity, at, written, key.replace(quote * 2, quote) if quote else key)
+    if entity.upper() in KEYWORDS:
         return Token(Kind.KEYWORD, entity.upper(), at, written)
-    return Token(Kind.NAME, entity, at, written, key)
+    return Token(Kind.NAME, entity, at, written)

@@ -2,7 +2,7 @@
 
 filter     := [conjunction]
 conjunction:= comparison (AND comparison)*
-comparison := name operator value | name [NOT] IN '(' string (',' string)* ')' | name IS [NOT] NULL
+comparison := name operator value | name [NOT] IN '(' string (',' string)* [','] ')' | name IS [NOT] NULL
 order term := name [ASC | DESC]
 """
 
@@ -71,6 +71,12 @@ class _Reader:
             self._at += 1
         return token
 
+    def passes(self, kind: Kind) -> bool:
+        """Whether the next token is of *kind*; it is then behind us."""
+        found = self.next.kind is kind
+        self._at += found
+        return found
+
 
 def _comparison(reader: _Reader) -> Comparison:
     language = reader.language
@@ -116,8 +122,9 @@ def _operator(reader: _Reader, field: Field) -> Operator:
 def _list(reader: _Reader) -> list[Token]:
     reader.take(Kind.OPEN, "'(' and strings in quotes")
     values = [reader.take(Kind.STRING, "a string in quotes")]
-    while reader.next.kind is Kind.COMMA:
-        reader.take(Kind.COMMA, "','")
+    while reader.passes(Kind.COMMA):
+        if reader.passes(Kind.CLOSE):  # as Python writes a tuple of one
+            return values
         values.append(reader.take(Kind.STRING, "a string in quotes"))
     reader.take(Kind.CLOSE, "',' or ')'")
     return values
