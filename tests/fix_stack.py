@@ -26,6 +26,7 @@ class Stack:
     """Attributes:
     client: speaks to the gateway, at ``url``.
     database: the read model, for whoever looks behind the API.
+    environment: what the gateway was configured by.
     """
 
     client: TestClient
@@ -33,6 +34,7 @@ class Stack:
     bootstrap: str
     prefix: str
     partitions: int
+    environment: dict[str, str]
 
     @property
     def url(self) -> str:
@@ -62,7 +64,12 @@ async def stack(
         gateway = _application(environment)
         client = await opened.enter_async_context(TestClient(TestServer(gateway), auto_decompress=False))
         await db.applied(1)
-        yield Stack(client, db, kafka, prefix, PARTITIONS)
+        yield Stack(client, db, kafka, prefix, PARTITIONS, environment)
+
+
+def another_gateway(stack: Stack) -> TestClient:
+    """A client of a second gateway to the same installation, for as long as its context lasts."""
+    return TestClient(TestServer(_application(stack.environment)), auto_decompress=False)
 
 
 def _application(environment: dict[str, str]) -> web.Application:
