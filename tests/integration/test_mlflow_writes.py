@@ -125,6 +125,9 @@ async def test_a_run_ends_and_its_name_and_its_tag_are_one(stack):
     await done(stack, "/runs/delete-tag", run_id=run_id, key="mlflow.runName")
     found = await fact(stack, run_id)
     assert (found["name"], found["tags"]) == ("c", {})
+    async with stack.client.get(API + "/runs/get", params={"run_id": run_id}) as answer:
+        read = (await answer.json())["run"]
+    assert (read["info"]["run_name"], read["data"].get("tags", [])) == ("c", [])
 
 
 async def test_a_thousand_immediate_contradictions_are_a_thousand_refusals(stack):

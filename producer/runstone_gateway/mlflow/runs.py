@@ -24,6 +24,13 @@ _CONTEXT: Final = {
 """Tags that native readers find in a run's context, and the names there."""
 
 
+MADE_BY_MLFLOW: Final = {"client": "mlflow"}
+"""In the context of a run that MLflow's client began: its tags are all the tags it has, none is derived."""
+
+UNKNOWN: Final = "unknown"
+"""MLflow's word for a user that nobody knows."""
+
+
 def acknowledged(written: Written | None, answer: Mapping[str, Any]) -> Conclusion:
     """*answer*, once Kafka has the write; at once where nothing had to be written."""
 
@@ -43,7 +50,7 @@ def run_info(run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         "run_uuid": run_id,
         "experiment_id": str(experiment_id),
         "run_name": fields["name"] or "",
-        "user_id": fields["user"] or "",
+        "user_id": fields["user"] or UNKNOWN,
         "status": fields["status"],
         "start_time": fields["start_time"],
         "end_time": fields["end_time"],
@@ -73,7 +80,7 @@ async def create(services: Services, call: Call) -> Conclusion:
             None, _created(run_id, known.fields, tags | {rules.RUN_NAME_TAG: known.fields["name"]})
         )
     tags.setdefault(rules.RUN_NAME_TAG, name)
-    user = fields.get("user_id", "") or tags.get("mlflow.user", "")
+    user = _known(fields.get("user_id", "")) or _known(tags.get("mlflow.user", ""))
     run = {
         "experiment_id": experiment_id,
         "experiment_name": experiment["name"],
@@ -85,7 +92,7 @@ async def create(services: Services, call: Call) -> Conclusion:
         "end_time": None,
         "lifecycle_stage": "active",
     }
-    context = {_CONTEXT[key]: value for key, value in tags.items() if key in _CONTEXT}
+    context = MADE_BY_MLFLOW | {_CONTEXT[key]: value for key, value in tags.items() if key in _CONTEXT}
     started = RunStarted(
         experiment_id,
         experiment["name"],
@@ -103,6 +110,10 @@ async def create(services: Services, call: Call) -> Conclusion:
 def _created(run_id: str, run: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
     data = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
     return {"run": {"info": run_info(run_id, run), "data": data, "inputs": {}}}
+
+
+def _known(user: str) -> str:
+    return "" if user == UNKNOWN else user
 
 
 def _tags(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Searching runs as MLflow's clients do: MLflow's names, and tags that native runs have by derivation.
 
-A run that was logged natively has no ``mlflow.*`` tags; those that MLflow's pages show are derived from what
-the run knows of itself, wherever it has no tag of that key.
+A run that was logged natively has no ``mlflow.*`` tags; those that MLflow's pages show are derived from
+what the run knows of itself, wherever it has no tag of that key. A run that MLflow's client began has been
+given all its tags, and none is derived: a tag that was deleted stays away.
 """
 
 from collections.abc import Mapping

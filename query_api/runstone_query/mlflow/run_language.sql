@@ -12,27 +12,27 @@ coalesce(nullif(r.user_name, ''), 'unknown')
 
 -- name: derived_parent_run_id
 -- The run that this one is a child of.
-nullif(r.parent_run_id, '')
+CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' THEN nullif(r.parent_run_id, '') END
 
 -- name: derived_run_name
 -- What the run is called.
-nullif(r.name, '')
+CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' THEN nullif(r.name, '') END
 
 -- name: derived_source_git_commit
 -- The commit that the program was at.
-nullif(r.context ->> 'git_commit', '')
+CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' THEN nullif(r.context ->> 'git_commit', '') END
 
 -- name: derived_source_name
 -- The program that ran.
-nullif(r.context ->> 'source', '')
+CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' THEN nullif(r.context ->> 'source', '') END
 
 -- name: derived_source_type
 -- MLflow's word for a program on somebody's machine.
-CASE WHEN nullif(r.context ->> 'source', '') IS NOT NULL THEN 'LOCAL' END
+CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' AND nullif(r.context ->> 'source', '') IS NOT NULL THEN 'LOCAL' END
 
 -- name: derived_user
 -- Who ran it.
-nullif(nullif(r.user_name, ''), 'unknown')
+CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' THEN nullif(nullif(r.user_name, ''), 'unknown') END
 
 -- name: tag_derived_compared
 -- Does the run's tag, or what is derived for it where it has none, compare so?
