@@ -10,39 +10,16 @@ from runstone_query.mlflow import pages
 from runstone_query.mlflow.asked import asked
 from runstone_query.mlflow.endpoints import Endpoint, answer
 from runstone_query.mlflow.errors import missing, no_experiment
+from runstone_query.mlflow.experiment_language import EXPERIMENTS, LANGUAGE, ORDER_DEFAULT
 from runstone_query.mlflow.pages import Sought
 from runstone_query.mlflow.searching import experiment_id, parsed_filter, parsed_order, stage
 from runstone_query.reading import read_for_gateway
-from runstone_query.search.ast import Entity, Field, OrderTerm
-from runstone_query.search.compile import Target
-from runstone_query.search.language import IDS, NUMBERS, OPTIONAL, TEXTS, Attribute, Language
 from runstone_query.snapshot import Snapshot
 from runstone_query.statements import pieces
 
 MAX_RESULTS_MOST: Final = 50_000
 
 _BLOCKS: Final = pieces(__file__, "experiments.sql")
-
-_PREFIXES: Final[Mapping[str, Entity]] = {"tags": "tag", "tag": "tag", "attribute": "attribute"}
-
-LANGUAGE: Final = Language(
-    _PREFIXES,
-    {
-        "name": Attribute("text", TEXTS),
-        "experiment_id": Attribute("digits", IDS),
-        "creation_time": Attribute("integer", NUMBERS),
-        "last_update_time": Attribute("integer", NUMBERS),
-    },
-    {},
-    {"tag": OPTIONAL},
-    sorted_entities=("attribute",),
-)
-
-_ID: Final = Field("attribute", "experiment_id")
-
-EXPERIMENTS: Final = Target(LANGUAGE, _BLOCKS, (OrderTerm(_ID, descending=True),))
-
-_ORDER_DEFAULT: Final = [OrderTerm(Field("attribute", "creation_time"), descending=True), OrderTerm(_ID)]
 
 Document = dict[str, Any]
 
@@ -99,7 +76,7 @@ async def search_experiments(request: web.Request) -> web.Response:
     sought = Sought(
         EXPERIMENTS,
         parsed_filter(text, LANGUAGE),
-        parsed_order(order_by, LANGUAGE) or _ORDER_DEFAULT,
+        parsed_order(order_by, LANGUAGE) or ORDER_DEFAULT,
         [] if shown is None else [("in_lifecycle_stage", shown)],
         ["experiments", text, order_by, shown],
         fields.max_results(0, MAX_RESULTS_MOST),
