@@ -1,6 +1,7 @@
 """Everything between an HTTP client and the read model, in the test's own event loop.
 
 - ``artifact_root``: the store of ``stack``; a folder, unless a test module says otherwise.
+- ``advertised_servers``: what ``stack`` tells senders as Kafka's address; the right one, likewise.
 - ``stack``: a gateway, with the read API and a worker behind it, over real Kafka and Postgres (``Stack``).
 """
 
@@ -47,11 +48,23 @@ def artifact_root(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def advertised_servers(kafka: str) -> str:
+    return kafka
+
+
+@pytest.fixture
 async def stack(
-    kafka: str, database: str, prefix: str, publish: Publisher, db: Database, artifact_root: str
+    kafka: str,
+    database: str,
+    prefix: str,
+    publish: Publisher,
+    db: Database,
+    artifact_root: str,
+    advertised_servers: str,
 ) -> AsyncIterator[Stack]:
     environment = {
         "RUNSTONE_BOOTSTRAP_SERVERS": kafka,
+        "RUNSTONE_ADVERTISED_SERVERS": advertised_servers,
         "RUNSTONE_READ_DSN": database,
         "RUNSTONE_TOPIC_PREFIX": prefix,
         "RUNSTONE_ARTIFACT_ROOT": artifact_root,

@@ -14,6 +14,7 @@ from runstone._version import __version__
 from runstone_gateway.artifacts import Artifacts
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.connect import Connect
+from runstone_gateway.envelopes import Envelopes
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.installation import Installation
@@ -37,6 +38,7 @@ def application(configuration: Configuration) -> web.Application:
     forwarding = Forwarding(configuration.api_url)
     store = open_store(configuration.artifact_root)
     installation = Installation(store, forwarding)
+    envelopes = Envelopes(configuration.bootstrap_servers, installation)
     readiness = Readiness(configuration, installation, forwarding)
     ledger = Ledger(configuration, installation)
     read_api = ReadApi(forwarding)
@@ -57,6 +59,7 @@ def application(configuration: Configuration) -> web.Application:
     app.router.add_get("/ready", readiness.ready)
     app.router.add_get("/api/v1/connect", Connect(configuration, installation).get)
     app.router.add_put("/api/v1/artifacts", Artifacts(store).put)
+    app.router.add_post("/api/v1/envelopes", envelopes.post)
     add_artifact_routes(app.router, store, services)
     add_routes(app, services)
     app.router.add_route("*", "/{path:.*}", forwarding.forward)
@@ -65,7 +68,9 @@ def application(configuration: Configuration) -> web.Application:
     async def connections(_app: web.Application) -> AsyncIterator[None]:
         await forwarding.start()
         await ledger.start()
+        await envelopes.start()
         yield
+        await envelopes.stop()
         await ledger.stop()
         await readiness.stop()
         await forwarding.stop()

@@ -34,6 +34,7 @@ from runstone.events.types import (
 )
 from runstone.spool.layout import MachineFolder
 from runstone_gateway.artifacts import Artifacts
+from runstone_gateway.stores.folder import FolderStore
 from runstone_local.ports import free_ports
 from tests.fix_services import Topics
 from tests.handmade_spool import HandmadeSession
@@ -69,10 +70,7 @@ class FrontDoor:
         self._runner = None
 
     async def start(self) -> None:
-        class Settings:
-            artifact_root = self.root
-
-        artifacts = Artifacts(Settings())
+        artifacts = Artifacts(FolderStore(self.root))
 
         async def put(request):
             self.puts += 1

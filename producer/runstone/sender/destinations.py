@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from runstone.exceptions import ServerError
 from runstone.sender.connect import Connect, WrongServerError, ask, parse
+from runstone.sender.detour import Detour
 from runstone.sender.link import Link
 from runstone.sender.publisher import Publisher
 from runstone.sender.replacing import read_json, replace_json
@@ -158,7 +159,11 @@ class Destination:
             "%s is installation %s, Kafka at %s", self.uri, found.installation_id, found.bootstrap_servers
         )
         publisher = Publisher(
-            found.bootstrap_servers, self._security, self._on_trouble, cluster_id=cluster_id
+            found.bootstrap_servers,
+            self._security,
+            self._on_trouble,
+            cluster_id=cluster_id,
+            detour=Detour(self.uri, found.installation_id),
         )
         self.link = Link(found, publisher)
         self._trouble = None

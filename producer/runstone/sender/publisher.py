@@ -27,6 +27,20 @@ id is asked before a batch when none was acknowledged for a second, and again be
 another id than before stops all lanes until `trust` is called, which the caller does when the server says
 that the cluster is ours all the same.
 
+**The way round.** Where brokers do not answer, or not from this machine, the gateway may (``detour``). The
+queues are the same, so nothing is overtaken: a lane looks before each batch which way is open, and whichever
+takes it, the batch leaves the queue when Kafka has it.
+
+::
+
+        direct ──no batch acknowledged for `DETOUR_AFTER` of trouble──► round, by the gateway
+          ▲  ▲                                                             │  │
+          │  └──── the gateway does not take them: not for `DETOUR_AGAIN` ◄┘  │
+          └──── a probe reached the leaders of all lanes' partitions ◄────────┘
+
+The probe goes on in a task of its own while records take the way round. A batch of which nobody knows whether
+it arrived is sent again by the other way; receivers drop what they have by its seqs.
+
 What the broker refuses because of the record itself is taken out and its future fails with `RecordRefused`.
 That authorisation is missing says nothing about a record and can be repaired: it is retried like an outage.
 """
@@ -53,6 +67,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from runstone.exceptions import RunstoneError
+from runstone.sender.detour import Detour, DetourAway, DetourRefused
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +85,19 @@ TROUBLE_AFTER: Final = 5.0
 VERIFY_AFTER: Final = 1.0
 """Seconds without an acknowledgement after which the cluster may have become another one."""
 
+DETOUR_AFTER: Final = 5.0
+DETOUR_AGAIN: Final = 10.0
+"""Seconds in which nothing was acknowledged before the way round is tried; after it failed, until again."""
+
+PROBE_LEAST: Final = 5.0
+PROBE_MOST: Final = 60.0
+"""Seconds between attempts to reach the brokers while records take the way round; growing."""
+
 BACKOFF_LEAST: Final = 0.1
 BACKOFF_MOST: Final = 2.0
 
 _REFUSALS: Final = (
+    DetourRefused,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     CorruptRecordException,
@@ -133,6 +157,7 @@ class Publisher:
         on_trouble: Callable[[str | None], None] = lambda _trouble: None,
         client_id: str = "runstone-sender",
         cluster_id: str | None = None,
+        detour: Detour | None = None,
     ) -> None:
         """Nothing is connected yet.
 
@@ -142,12 +167,17 @@ class Publisher:
             on_trouble: called with a sentence when Kafka does not take records, with None when it does again.
             client_id: what the broker's logs call this program.
             cluster_id: of the Kafka that is expected there; None: whichever answers first.
+            detour: the way round, where there is one; closed with the publisher.
         """
         self._servers = bootstrap_servers
         self._security = dict(security)
         self._on_trouble = on_trouble
         self._client_id = client_id
         self.cluster_id = cluster_id
+        self._detour = detour
+        self._detour_not_before = 0.0
+        self._silent_since: float | None = None
+        self._probing: asyncio.Task[None] | None = None
         self._verified = 0.0
         self._trusted = asyncio.Event()
         self._trusted.set()
@@ -194,6 +224,10 @@ class Publisher:
         """Stop at once: what is not acknowledged fails with `PublisherClosed`."""
         self._closed = True
         tasks = [lane.task for lane in self._lanes.values() if lane.task]
+        if self._probing:
+            tasks.append(self._probing)
+        if self._detour:
+            self._detour.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -213,13 +247,21 @@ class Publisher:
                 lane.stirred.clear()
                 await lane.stirred.wait()
             shared: _Shared | None = None
+            if self._silent_since is None:
+                self._silent_since = time.monotonic()
             try:
-                shared = await self._connected()
-                count, base = await self._send_head(lane, shared)
+                if self._goes_round:
+                    offsets = await self._send_round(lane)
+                else:
+                    shared = await self._connected()
+                    offsets = await self._send_head(lane, shared)
             except _REFUSALS as refusal:
                 # The batch took sequence numbers that the broker has not seen: this producer is done for.
                 self._retire(shared)
                 self._refused(lane, refusal)
+            except DetourAway as away:
+                log.info("%s", away)
+                self._go_direct(not_before=time.monotonic() + DETOUR_AGAIN)
             except Exception as fault:
                 # Whatever it is, the records are still at the head of the queue and are sent again.
                 self._retire(shared)
@@ -227,16 +269,16 @@ class Publisher:
                 if shared is not None:
                     await asyncio.sleep(self._backoff())
             else:
-                lane.alone = max(0, lane.alone - count)
+                lane.alone = max(0, lane.alone - len(offsets))
                 self._failures = 0
                 self._report(None)
-                for i in range(count):
+                for offset in offsets:
                     pending = lane.queue.popleft()
                     if not pending.offset.done():
-                        pending.offset.set_result(base + i)
+                        pending.offset.set_result(offset)
 
-    async def _send_head(self, lane: _Lane, shared: _Shared) -> tuple[int, int]:
-        """Send one batch from the head of the queue; how many records it held and the first one's offset."""
+    async def _send_head(self, lane: _Lane, shared: _Shared) -> Sequence[int]:
+        """Send one batch from the head of the queue; the offsets of its records."""
         shared.batches += 1
         try:
             return await self._send_batch(lane, shared.producer)
@@ -245,7 +287,7 @@ class Publisher:
             if shared.retired:
                 self._retire(shared)
 
-    async def _send_batch(self, lane: _Lane, producer: AIOKafkaProducer) -> tuple[int, int]:
+    async def _send_batch(self, lane: _Lane, producer: AIOKafkaProducer) -> Sequence[int]:
         batch = producer.create_batch()
         count = 0
         for pending in lane.queue:
@@ -273,17 +315,74 @@ class Publisher:
             if time.monotonic() - began > VERIFY_AFTER:
                 await self._verify(lane, producer)
             self._verified = time.monotonic()
-        return count, metadata.offset
+        self._silent_since = None
+        return range(metadata.offset, metadata.offset + count)
 
-    async def _verify(self, lane: _Lane, producer: AIOKafkaProducer) -> None:
+    @property
+    def _goes_round(self) -> bool:
+        return self._probing is not None
+
+    async def _send_round(self, lane: _Lane) -> Sequence[int]:
+        """Send one batch from the head of the queue by the gateway; the offsets of its records."""
+        assert self._detour is not None
+        values: list[bytes] = []
+        size = 0
+        for pending in lane.queue:
+            size += len(pending.value)
+            if values and (lane.alone or size > BATCH_BYTES):
+                break
+            values.append(pending.value)
+        return await self._detour.send(values)
+
+    def _go_round_if_silent(self) -> None:
+        """Take the way round when no broker has acknowledged anything for long enough, and there is one."""
+        now = time.monotonic()
+        silent = now - (self._silent_since or now) >= DETOUR_AFTER
+        if self._detour and silent and now >= self._detour_not_before and not self._goes_round:
+            log.warning("records go by the gateway at %s until Kafka answers here", self._detour.uri)
+            self._probing = asyncio.create_task(self._probe(), name="probing Kafka")
+
+    def _go_direct(self, not_before: float = 0.0) -> None:
+        self._detour_not_before = not_before
+        if self._probing:
+            self._probing.cancel()
+            self._probing = None
+
+    async def _probe(self) -> None:
+        """While records take the way round: try whether the leaders of all partitions can be reached."""
+        delay = PROBE_LEAST
+        while True:
+            await asyncio.sleep(delay)
+            delay = min(PROBE_MOST, delay * 2)
+            shared: _Shared | None = None
+            try:
+                async with asyncio.timeout(SEND_DEADLINE):
+                    shared = await self._connected()
+                    for lane in list(self._lanes.values()):
+                        await shared.producer.client.add_topic(lane.topic)
+                        await self._verify(lane, shared.producer, must_lead=True)
+            except Exception as fault:
+                # Whatever it is, records go on by the gateway and it is tried again.
+                log.info("Kafka at %s still does not answer: %s", self._servers, _sentence(fault))
+                self._retire(shared)
+            else:
+                log.warning("Kafka at %s answers here again", self._servers)
+                self._probing = None
+                self._silent_since = None
+                return
+
+    async def _verify(self, lane: _Lane, producer: AIOKafkaProducer, *, must_lead: bool = False) -> None:
         """Make sure that this is the cluster it was, over the very connection that batches take.
 
         Raises:
             _Stranger: it is not.
+            KafkaConnectionError: nobody leads the partition, though somebody *must_lead*.
         """
         await producer.partitions_for(lane.topic)
         leader = producer.client.cluster.leader_for_partition(TopicPartition(lane.topic, lane.partition))
         if leader is None or leader < 0:
+            if must_lead:
+                raise KafkaConnectionError("a partition has no leader")
             return  # there is nobody to send a batch to either
         found = (await producer.client.send(leader, MetadataRequest([lane.topic]))).cluster_id
         if self.cluster_id is None:
@@ -305,6 +404,7 @@ class Publisher:
 
     def _failed(self, lane: _Lane, fault: Exception) -> None:
         self._failures += 1
+        self._go_round_if_silent()
         if isinstance(fault, UnknownTopicOrPartitionError):
             self._report(
                 f"Kafka at {self._servers} has no partition {lane.partition} of {lane.topic};"
@@ -318,7 +418,7 @@ class Publisher:
             self._trouble = trouble
             if trouble:
                 log.warning("%s", trouble)
-            else:
+            elif not self._goes_round:
                 log.info("Kafka at %s takes records again", self._servers)
             self._on_trouble(trouble)
 

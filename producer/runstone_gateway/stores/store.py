@@ -13,8 +13,8 @@ from runstone.exceptions import RunstoneError
 
 WRITTEN: Final = MIB
 READ: Final = 256 * KIB
-"""Bytes moved at once, into the store and out of it: a thread's turn for each costs nothing beside them, memory
-stays bounded, and what is read does not leave the processor's cache before it is sent."""
+"""Bytes moved at once, into the store and out of it: a thread's turn for each costs nothing beside them,
+memory stays bounded, and what is read does not leave the processor's cache before it is sent."""
 
 
 class MissingFileError(RunstoneError):
