@@ -28,9 +28,9 @@ class RunIds:
         self._salt = f"{socket.gethostname()} {address}\n".encode()
         self._counts: OrderedDict[bytes, int] = OrderedDict()
 
-    def make(self, body: bytes, start_time: int, now: int) -> str:
-        """The id for the run that *body* asks for; *start_time* and *now* in ms."""
-        if abs(now - start_time) > RECENT_MS:
+    def make(self, body: bytes, start_time: int | None, now: int) -> str:
+        """The id for the run that *body* asks for; *start_time* (None: it names none) and *now* in ms."""
+        if start_time is None or abs(now - start_time) > RECENT_MS:
             return new_run_id(now)
         digest = hashlib.sha256(self._salt + body).digest()
         nth = self._counts.pop(digest, 0)

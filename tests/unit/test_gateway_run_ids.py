@@ -22,5 +22,6 @@ def test_the_same_request_again_another_one_and_another_gateway_get_other_ids():
 
 
 def test_a_request_without_a_start_time_of_its_own_never_finds_an_older_run():
-    made = [RunIds("http://here:1").make(b"a", 0, NOW) for _ in range(2)]
-    assert made[0] != made[1]
+    for start_time in (None, 0):
+        made = [RunIds("http://here:1").make(b"a", start_time, NOW) for _ in range(2)]
+        assert made[0] != made[1]

@@ -67,7 +67,7 @@ async def create(services: Services, call: Call) -> Conclusion:
     experiment_id = rules.experiment_id(fields.get("experiment_id", ""))
     start_time = fields.get("start_time", now)
     _check_time("start_time", start_time)
-    run_id = services.run_ids.make(call.body, start_time, now)
+    run_id = services.run_ids.make(call.body, fields.get("start_time"), now)
     experiment, known = await services.writes.experiment_and_run(experiment_id, run_id)
     if experiment is None:
         raise rules.no_experiment(experiment_id)
