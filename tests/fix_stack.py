@@ -75,7 +75,9 @@ async def stack(
         await opened.enter_async_context(api)
         environment["RUNSTONE_API_URL"] = str(api.make_url("")).rstrip("/")
         gateway = _application(environment)
-        client = await opened.enter_async_context(TestClient(TestServer(gateway), auto_decompress=False))
+        server = TestServer(gateway)
+        await server.start_server(auto_decompress=False)  # as the command serves it
+        client = await opened.enter_async_context(TestClient(server, auto_decompress=False))
         await db.applied(1)
         yield Stack(client, db, kafka, prefix, PARTITIONS, environment)
 
