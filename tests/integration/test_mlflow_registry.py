@@ -178,6 +178,17 @@ async def test_a_version_is_not_made_of_what_is_not_there(stack: Stack) -> None:
     ):  # fmt: skip
         found = await refused(client, "POST", "model-versions/create", name="churn", **fields)
         assert found == (status, code, message)
+    long = "x" * 257
+    assert (await refused(client, "POST", "registered-models/create", name=long))[:2] == (
+        400,
+        "INVALID_PARAMETER_VALUE",
+    )
+    assert (await refused(client, "DELETE", "registered-models/delete", name=long))[:2] == (
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+    )
+    found = await refused(client, "DELETE", "model-versions/delete", name=long, version="1")
+    assert found[:2] == (404, "RESOURCE_DOES_NOT_EXIST")
     found = await refused(client, "POST", "model-versions/create", name="nope", source="s3://b/x")
     assert found == (404, "RESOURCE_DOES_NOT_EXIST", "Registered Model with name=nope not found")
     listed = await done(client, "GET", "model-versions/search", filter="name = 'churn'")
@@ -216,6 +227,7 @@ async def test_the_registry_is_searched_by_name_tag_and_run_page_by_page(stack: 
     assert await versions("name = 'a'", "version_number") == ["a1", "a2"]
     assert await versions("source_path LIKE 's3://%/1'", "name DESC") == ["b1", "a1", "Z1"]
     assert await versions("tags.t = 'v'") == ["a1"]
+    assert await versions("version_number = '3'") == ["b3"]
     assert await versions("version_number >= 2 AND name != 'Z'", "name") == ["a2", "b3", "b2"]
 
     seen: list[str] = []

@@ -29,8 +29,12 @@ def test_a_name_may_hold_whatever_does_not_lead_elsewhere(name: str) -> None:
 )
 def test_a_name_that_no_model_may_have_is_refused_in_mlflows_words(name: str, message: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        rules.check_model_name(name)
+        rules.check_new_model_name(name)
     assert message in str(refused.value)
+
+
+def test_a_name_that_is_too_long_for_a_model_may_be_asked_for() -> None:
+    rules.check_model_name("x" * (rules.MODEL_NAME_MAX + 1))
 
 
 def test_a_new_name_that_is_empty_is_called_by_its_own_parameter() -> None:

@@ -41,6 +41,11 @@ def check_model_name(name: str, parameter: str = "name") -> None:
             f"cases, and must not resolve to other names when treated as such. This name would resolve to "
             f"{resolved!r}"
         )
+
+
+def check_new_model_name(name: str, parameter: str = "name") -> None:
+    """The same for a name that a model is to get, which must not be longer than names are."""
+    check_model_name(name, parameter)
     check_length("name", name, MODEL_NAME_MAX)
 
 

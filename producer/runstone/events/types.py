@@ -203,7 +203,7 @@ class ModelCreated:
 
 @dataclass(frozen=True, slots=True)
 class ModelFinalized:
-    """``status`` is READY or FAILED."""
+    """``status`` is READY or FAILED; PENDING takes either back."""
 
     TYPE: ClassVar = "model_finalized"
     model_id: Text

@@ -23,6 +23,7 @@ from runstone_gateway.overlay import Subject
 from runstone_gateway.undelivered import Conclusion
 
 NAME_MAX: Final = 500
+RUN_ID_MAX: Final = 256
 VALUE_MAX: Final = 100_000
 """Characters of a value of a param or tag; MLflow's columns take any text."""
 
@@ -37,7 +38,11 @@ STATUSES: Final = {
     "LOGGED_MODEL_READY": 2,
     "LOGGED_MODEL_UPLOAD_FAILED": 3,
 }
-_FINAL: Final = {"LOGGED_MODEL_READY": "READY", "LOGGED_MODEL_UPLOAD_FAILED": "FAILED"}
+_FINAL: Final = {
+    "LOGGED_MODEL_PENDING": "PENDING",
+    "LOGGED_MODEL_READY": "READY",
+    "LOGGED_MODEL_UPLOAD_FAILED": "FAILED",
+}
 
 
 def no_logged_model(model_id: str) -> MlflowError:
@@ -89,7 +94,7 @@ async def _create(services: Services, call: Call) -> Conclusion:
         raise MlflowError(BAD_REQUEST, "A tag's key occurs twice in the request.")
     source_run_id, model_type = fields.get("source_run_id", ""), fields.get("model_type", "")
     rules.check_length("model_type", NAME_MAX, model_type)
-    rules.check_length("source_run_id", NAME_MAX, source_run_id)
+    rules.check_length("source_run_id", RUN_ID_MAX, source_run_id)
     experiment_id = rules.experiment_id(fields["experiment_id"])
     model_id = f"m-{uuid.uuid4().hex}"
     known = await services.writes.run(source_run_id) if source_run_id else None

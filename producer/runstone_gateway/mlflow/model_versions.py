@@ -24,6 +24,7 @@ from runstone_gateway.mlflow.logged_models import model_artifact_uri, no_logged_
 from runstone_gateway.mlflow.messages import BOOLEAN, TAG, many, message
 from runstone_gateway.mlflow.registry import (
     answer_version,
+    check_name,
     checked_tag,
     checked_tags,
     no_model,
@@ -44,6 +45,9 @@ from runstone_gateway.mlflow.version_sources import (
 from runstone_gateway.undelivered import Conclusion
 from runstone_gateway.verdicts import Verdict
 
+RUN_ID_MAX: Final = 256
+"""Characters, as of MLflow's run ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Lineage:
@@ -63,8 +67,9 @@ async def _create(services: Services, call: Call) -> Conclusion:
     name, description = fields["name"], fields.get("description", "")
     check_length("source", fields["source"], SOURCE_MAX)
     check_scheme(fields["source"])
+    check_length("run_id", fields.get("run_id", ""), RUN_ID_MAX)
     lineage = await _lineage(services, fields)
-    check_model_name(name)
+    check_name(name, no_model(name))
     tags = checked_tags(fields.get("tags", ()))
     run_link = fields.get("run_link", "")
     check_length("description", description, DESCRIPTION_MAX)
@@ -235,7 +240,7 @@ async def _delete_tag(services: Services, call: Call) -> Conclusion:
 def _version(call: Call) -> tuple[str, str, int]:
     """Name, version as it was written, and its number."""
     name, version = call.fields["name"], call.fields["version"]
-    check_model_name(name)
+    check_name(name, no_version(name, version))
     return name, version, version_number(version)
 
 

@@ -11,8 +11,8 @@ from runstone.events.registry_rules import (
     DESCRIPTION_MAX,
     check_alias,
     check_length,
-    check_model_name,
     check_new_alias,
+    check_new_model_name,
     version_number,
 )
 from runstone_gateway.clock import now_ms
@@ -21,6 +21,7 @@ from runstone_gateway.mlflow.errors import EXISTS, MlflowError
 from runstone_gateway.mlflow.messages import TAG, many, message
 from runstone_gateway.mlflow.registry import (
     answer_model,
+    check_name,
     checked_tag,
     checked_tags,
     no_model,
@@ -35,7 +36,7 @@ from runstone_gateway.verdicts import Verdict
 
 async def _create(services: Services, call: Call) -> Conclusion:
     name, description = call.fields["name"], call.fields.get("description", "")
-    check_model_name(name)
+    check_new_model_name(name)
     check_length("description", description, DESCRIPTION_MAX)
     tags = checked_tags(call.fields.get("tags", ()))
     time = now_ms()
@@ -54,8 +55,8 @@ async def _create(services: Services, call: Call) -> Conclusion:
 
 async def _rename(services: Services, call: Call) -> Conclusion:
     name, new_name = call.fields["name"], call.fields["new_name"]
-    check_model_name(new_name, "new_name")
-    check_model_name(name)
+    check_new_model_name(new_name, "new_name")
+    check_name(name, no_model(name))
 
     async def conclude(verdict: Verdict) -> Mapping[str, Any]:
         if verdict.code == "exists":
@@ -71,7 +72,7 @@ async def _rename(services: Services, call: Call) -> Conclusion:
 
 async def _update(services: Services, call: Call) -> Conclusion:
     name, description = call.fields["name"], call.fields.get("description", "")
-    check_model_name(name)
+    check_name(name, no_model(name))
     check_length("description", description, DESCRIPTION_MAX)
 
     async def conclude(verdict: Verdict) -> Mapping[str, Any]:
@@ -84,7 +85,7 @@ async def _update(services: Services, call: Call) -> Conclusion:
 
 async def _delete(services: Services, call: Call) -> Conclusion:
     name = call.fields["name"]
-    check_model_name(name)
+    check_name(name, no_model(name))
     return services.verdicts.request(
         lambda request: types.RegisteredModelDeleted(name, now_ms(), request), _nothing_unless_missing(name)
     )
@@ -92,7 +93,7 @@ async def _delete(services: Services, call: Call) -> Conclusion:
 
 async def _set_tag(services: Services, call: Call) -> Conclusion:
     name, key, value = call.fields["name"], call.fields["key"], call.fields.get("value", "")
-    check_model_name(name)
+    check_name(name, no_model(name))
     checked_tag(key, value)
     return services.verdicts.request(
         lambda request: types.RegisteredModelTag(name, key, value, now_ms(), request),
@@ -102,7 +103,7 @@ async def _set_tag(services: Services, call: Call) -> Conclusion:
 
 async def _delete_tag(services: Services, call: Call) -> Conclusion:
     name, key = call.fields["name"], call.fields["key"]
-    check_model_name(name)
+    check_name(name, no_model(name))
     rules.check_name(key, "key")
     return services.verdicts.request(
         lambda request: types.RegisteredModelTagDeleted(name, key, now_ms(), request),
@@ -112,9 +113,9 @@ async def _delete_tag(services: Services, call: Call) -> Conclusion:
 
 async def _set_alias(services: Services, call: Call) -> Conclusion:
     name, alias, version = call.fields["name"], call.fields["alias"], call.fields["version"]
-    check_model_name(name)
-    check_new_alias(alias)
     number = version_number(version)
+    check_name(name, no_version(name, number or version))
+    check_new_alias(alias)
 
     async def conclude(verdict: Verdict) -> Mapping[str, Any]:
         if not verdict.accepted:
@@ -128,7 +129,7 @@ async def _set_alias(services: Services, call: Call) -> Conclusion:
 
 async def _delete_alias(services: Services, call: Call) -> Conclusion:
     name, alias = call.fields["name"], call.fields["alias"]
-    check_model_name(name)
+    check_name(name, no_model(name))
     check_alias(alias)
     return services.verdicts.request(
         lambda request: types.RegisteredModelAliasDeleted(name, alias, now_ms(), request),

@@ -6,7 +6,13 @@ from urllib.parse import urlencode
 
 from runstone.events import CATALOG
 from runstone.events.limits import KEY_MAX
-from runstone.events.registry_rules import PROMPT_TAG, TAG_VALUE_MAX, check_length
+from runstone.events.registry_rules import (
+    MODEL_NAME_MAX,
+    PROMPT_TAG,
+    TAG_VALUE_MAX,
+    check_length,
+    check_model_name,
+)
 from runstone_gateway.ledger import Needs
 from runstone_gateway.mlflow import rules
 from runstone_gateway.mlflow.errors import NOT_IMPLEMENTED, MlflowError, invalid, missing
@@ -59,6 +65,13 @@ def no_model(name: str) -> MlflowError:
 def no_version(name: str, version: str | int) -> MlflowError:
     """There is no such version."""
     return missing(f"Model Version (name={name}, version={version}) not found")
+
+
+def check_name(name: str, absent: MlflowError) -> None:
+    """Refuse what is no name, and raise *absent* for one that is longer than any model's."""
+    check_model_name(name)
+    if len(name) > MODEL_NAME_MAX:
+        raise absent
 
 
 async def read(

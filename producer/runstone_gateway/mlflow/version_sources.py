@@ -95,6 +95,7 @@ async def check_source_of_run(source: str, run_id: str, artifact_uri: ArtifactUr
     if _is_local(source):
         if run_id:
             folder = await artifact_uri(run_id) or _refuse(source, "run_id")
+            source = _local_path(source)
             if _local_within(source, folder):
                 return
         raise invalid(
@@ -120,6 +121,7 @@ async def check_source_of_model(source: str, model_id: str, artifact_uri: Artifa
     """Refuse a source that is not of the logged model *model_id* although it must be."""
     if _is_local(source):
         folder = await artifact_uri(model_id) or _refuse(source, "model_id")
+        source = _local_path(source)
         if _local_within(source, folder):
             return
         raise invalid(

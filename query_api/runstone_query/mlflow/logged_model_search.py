@@ -81,13 +81,18 @@ def sought(asked: Asked) -> Sought:
         terms,
         [("in_experiments", ids), ("measured_on", True)],
         [ids, text, datasets, [[term.field.entity, term.field.key, term.descending] for term in terms]],
-        asked.max_results(PAGE_DEFAULT, PAGE_MAX),
+        _page_size(asked),
         asked.text("page_token"),
         {
             "dataset_names": [name for name, _ in datasets] or None,
             "dataset_digests": [digest for _, digest in datasets] or None,
         },
     )
+
+
+def _page_size(asked: Asked) -> int:
+    """How many models; MLflow's server takes 0 for nothing said."""
+    return asked.max_results(PAGE_DEFAULT, PAGE_MAX) if asked.integer("max_results", 0) else PAGE_DEFAULT
 
 
 def _some(asked: Asked, name: str, most: int) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ VERSIONS: Final = Target(
         _PREFIXES,
         {
             "name": Attribute("text", LISTED),
-            "version_number": Attribute("integer", NUMBERS),
+            "version_number": Attribute("numeral", NUMBERS),
             "run_id": Attribute("text", LISTED, sorts=False),
             "source_path": Attribute("text", TEXTS, sorts=False),
             "creation_timestamp": _TIME,

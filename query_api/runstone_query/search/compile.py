@@ -31,6 +31,7 @@ _TYPES: Final[Mapping[Kind, str]] = {
     "integer": "bigint",
     "text": "text",
     "digits": "bigint",
+    "numeral": "bigint",
 }
 
 

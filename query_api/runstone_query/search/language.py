@@ -9,8 +9,9 @@ from runstone_query.search.ast import Entity, Field, Operator
 from runstone_query.search.errors import SearchError, shown
 from runstone_query.search.lexer import Token
 
-Kind = Literal["number", "integer", "text", "digits"]
-"""What a field is compared with: a number, one without a fraction, a string, an integer in a string."""
+Kind = Literal["number", "integer", "text", "digits", "numeral"]
+"""What a field is compared with: a number, one without a fraction, a string, an integer in a string, or an
+integer with or without quotes."""
 
 NUMBERS: Final[tuple[Operator, ...]] = ("=", "!=", ">", ">=", "<", "<=")
 TEXTS: Final[tuple[Operator, ...]] = ("=", "!=", "LIKE", "ILIKE")

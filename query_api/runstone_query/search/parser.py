@@ -90,7 +90,9 @@ def _comparison(reader: _Reader) -> Comparison:
         if kind == "digits":
             return Comparison(field, operator, tuple(_integer(string, _DIGITS) for string in strings))
         return Comparison(field, operator, tuple(string.text for string in strings))
-    if kind == "integer":
+    if kind == "numeral" and reader.next.kind is Kind.STRING:
+        return Comparison(field, operator, _integer(reader.take(Kind.STRING, _DIGITS), _DIGITS))
+    if kind in {"integer", "numeral"}:
         return Comparison(field, operator, _integer(reader.take(Kind.NUMBER, "an integer"), "an integer"))
     if kind == "number":
         # a float is exact for every time in milliseconds, and any number of digits becomes one
