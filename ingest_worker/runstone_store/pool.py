@@ -6,7 +6,8 @@ asyncpg prepares named statements, the worker sets its session up once and names
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -84,8 +85,12 @@ async def _keep(_connection: Any) -> None:
     """Leave the session as it is between two users: readers change nothing of it, and asking costs a way."""
 
 
-async def open_readers(dsn: str, application: str, size: int = 8) -> Any:
+async def open_readers(
+    dsn: str, application: str, size: int = 8, settings: Mapping[str, str] = MappingProxyType({})
+) -> Any:
     """An asyncpg pool of up to *size* connections that can only read, shown to people as *application*.
+
+    *settings* are further parameters of their sessions.
 
     Every connection is read-only by its settings; where the user of *dsn* may become ``runstone_reader``, by
     its rights too.
@@ -102,6 +107,7 @@ async def open_readers(dsn: str, application: str, size: int = 8) -> Any:
             "default_transaction_read_only": "on",
             "statement_timeout": READ_TIMEOUT,
             "timezone": "UTC",
+            **settings,
         },
     )
 

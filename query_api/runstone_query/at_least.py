@@ -63,6 +63,15 @@ def from_min_offset(text: str, topic: str) -> AtLeast:
     return wanted
 
 
+def applied_from_text(text: str | None) -> AtLeast:
+    """How far partitions are, as Postgres tells it in JSON; null where there are none."""
+    return {
+        (topic, int(partition)): offset
+        for topic, partitions in orjson.loads(text or "{}").items()
+        for partition, offset in partitions.items()
+    }
+
+
 def joined(*sets: AtLeast) -> AtLeast:
     """What satisfies all of *sets*."""
     wanted: dict[Place, int] = {}

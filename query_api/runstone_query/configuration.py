@@ -25,6 +25,9 @@ POINTS_MAX: Final = 100_000
 CONNECTIONS: Final = 8
 """To Postgres; further requests wait for one."""
 
+QUICK_CONNECTIONS: Final = 4
+"""For what takes a single short statement: what a write waits for never queues behind somebody's search."""
+
 CONNECT_TIMEOUT_S: Final = 5.0
 """For a connection, a free one or a new one; then the answer is 503."""
 

@@ -5,13 +5,14 @@ shows, and when there can be no more of them, the database is away.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import asyncpg
 
-from runstone_query.configuration import CONNECT_TIMEOUT_S, CONNECTIONS
+from runstone_query.configuration import CONNECT_TIMEOUT_S
 from runstone_query.problems import Problem, read_model_away
 from runstone_store.exceptions import NotMigratedError
 from runstone_store.pool import open_readers
@@ -30,13 +31,17 @@ Begun = TypeVar("Begun")
 
 
 class Connections:
-    """The pool of connections, opened when first asked for, so that the API can start before its database.
+    """A pool of up to *size* connections with the session parameters *settings*.
+
+    It is opened when first asked for, so that the API can start before its database.
 
     Used from one event loop by many requests at once; the lock keeps two of them from opening two pools.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, size: int, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self._dsn = dsn
+        self._size = size
+        self._settings = settings
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
@@ -81,7 +86,7 @@ class Connections:
         try:
             pool, connection = await self._acquired()
             cut: Exception | None = None
-            for _ in range(CONNECTIONS + 1):
+            for _ in range(self._size + 1):
                 try:
                     async with asyncio.timeout(CONNECT_TIMEOUT_S):
                         return pool, connection, await first(connection)
@@ -105,7 +110,7 @@ class Connections:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 async with self._opening:
                     if self._pool is None:
-                        self._pool = await open_readers(self._dsn, "runstone api", CONNECTIONS)
+                        self._pool = await open_readers(self._dsn, "runstone api", self._size, self._settings)
                 return self._pool, await self._pool.acquire()
         except (TimeoutError, asyncpg.PostgresError, *CUT) as away:
             raise read_model_away(away) from None

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from runstone_query import inputs
-from runstone_query.at_least import AtLeast, NotReachedError, from_json, missing
+from runstone_query.at_least import AtLeast, NotReachedError, applied_from_text, from_json, missing
 from runstone_query.problems import invalid
 from runstone_query.snapshot import ReadModel
 from runstone_store import named_sql
@@ -101,7 +101,7 @@ async def read(model: ReadModel, wanted: Wanted) -> dict[str, Any]:
 
     async def attempt() -> Mapping[str, str | None]:
         found: Mapping[str, str | None] = await model.row(_BLOCKS["facts"], *arguments)
-        if wanted.at_least and missing(wanted.at_least, _applied(found["applied"])):
+        if wanted.at_least and missing(wanted.at_least, applied_from_text(found["applied"])):
             raise NotReachedError
         return found
 
@@ -110,12 +110,4 @@ async def read(model: ReadModel, wanted: Wanted) -> dict[str, Any]:
         "generation": found["generation"],
         "applied": orjson.Fragment(found["applied"] or "{}"),
         **{kind: orjson.Fragment(found[kind] or "{}") for kind in _KINDS},
-    }
-
-
-def _applied(text: str | None) -> AtLeast:
-    return {
-        (topic, int(partition)): offset
-        for topic, partitions in orjson.loads(text or "{}").items()
-        for partition, offset in partitions.items()
     }

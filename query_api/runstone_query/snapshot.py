@@ -26,8 +26,8 @@ from typing import Final, TypeVar
 import asyncpg
 from asyncpg.transaction import Transaction
 
-from runstone_query.at_least import AtLeast, NotReachedError, behind, missing
-from runstone_query.configuration import RETRY_AFTER_UNKNOWN_S, WAIT_MAX_S
+from runstone_query.at_least import AtLeast, NotReachedError, applied_from_text, behind, missing
+from runstone_query.configuration import CONNECTIONS, QUICK_CONNECTIONS, RETRY_AFTER_UNKNOWN_S, WAIT_MAX_S
 from runstone_query.connections import CUT, Connections
 from runstone_query.problems import Problem
 from runstone_query.progress import Progress
@@ -45,6 +45,10 @@ _OUTDATED: Final = (
 )
 
 _NOTHING: Final[AtLeast] = {}
+
+_QUICK_SETTINGS: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""Statements that look a few keys up: planning them takes five times as long as executing them, so they are
+planned once; and by the indexes, since the tables may have been empty then."""
 
 Answer = TypeVar("Answer")
 
@@ -88,13 +92,15 @@ class ReadModel:
     """Reads from the database of a DSN; used from one event loop by many requests at once."""
 
     def __init__(self, dsn: str) -> None:
-        self._connections = Connections(dsn)
-        self._progress = Progress(dsn, lambda: self.read(_applied))
+        self._connections = Connections(dsn, CONNECTIONS)
+        self._quick = Connections(dsn, QUICK_CONNECTIONS, _QUICK_SETTINGS)
+        self._progress = Progress(dsn, self._applied)
         self._live: str | None = None
 
     async def close(self) -> None:
         """Close every connection, those in use included."""
         await self._progress.close()
+        await self._quick.close()
         await self._connections.close()
 
     async def read(
@@ -149,13 +155,16 @@ class ReadModel:
 
         while True:
             try:
-                async with self._connections.begin(first) as (_, (guessed, found)):
+                async with self._quick.begin(first) as (_, (guessed, found)):
                     self._live = found["generation"]
             except _OUTDATED:
                 self._live = None
                 raise
             if found["generation"] == guessed:
                 return found
+
+    async def _applied(self) -> AtLeast:
+        return applied_from_text((await self.row(_BLOCKS["applied"]))["applied"])
 
     async def answers(self) -> None:
         """Read something. Raises what `read` raises."""
@@ -166,7 +175,7 @@ class ReadModel:
         async with self._connections.begin(_transaction) as (connection, transaction):
             try:
                 snapshot = Snapshot(connection, await generations.live(connection))
-                if at_least and missing(at_least, await _applied(snapshot)):
+                if at_least and not await _has_reached(snapshot, at_least):
                     raise NotReachedError
                 yield snapshot
             finally:
@@ -182,9 +191,10 @@ async def _transaction(connection: asyncpg.Connection) -> Transaction:
     return transaction
 
 
-async def _applied(snapshot: Snapshot) -> AtLeast:
-    rows = await snapshot.rows(_BLOCKS["applied"])
-    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+async def _has_reached(snapshot: Snapshot, wanted: AtLeast) -> bool:
+    found = await snapshot.row(_BLOCKS["applied"])
+    assert found is not None
+    return not missing(wanted, applied_from_text(found["applied"]))
 
 
 async def _twice(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
