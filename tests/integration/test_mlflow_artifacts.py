@@ -168,3 +168,168 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(stack: Stack) -> None:
     async with asyncio.timeout(10):
         while [entry["path"] for entry in await listed(stack, FOLDER)] != ["whole"]:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
+
+
+async def test_parts_go_straight_to_the_store_and_become_one_file(stack: Stack, artifact_root: str) -> None:
+    folder = f"{FOLDER}/big%20ones"
+    status, begun = await posted(stack, f"mpu/create/{folder}", {"path": "x.bin", "num_parts": 2})
+    if artifact_root.startswith("file:"):
+        assert (status, begun["error_code"]) == (501, "NOT_IMPLEMENTED")
+        assert begun["message"].startswith(
+            "Multipart upload is not supported for the current artifact repository"
+        )
+        for route in ("complete", "abort"):
+            body = {"path": "x.bin", "upload_id": "u", "parts": [{"part_number": 1, "etag": "e"}]}
+            assert (await posted(stack, f"mpu/{route}/{folder}", body))[0] == 501
+        assert (await got_json(stack, f"presigned/{FOLDER}/x"))[0] == 501
+        return
+    assert status == 200, begun
+    parts = [os.urandom(5 << 20), os.urandom(1000)]
+    done = []
+    for credential, part in zip(begun["credentials"], parts, strict=True):
+        url = URL(credential["url"], encoded=True)
+        async with stack.client.session.put(url, data=io.BytesIO(part)) as answer:
+            assert answer.status == 200, await answer.text()
+            done.append({"part_number": credential["part_number"], "etag": answer.headers["ETag"]})
+    body = {"path": "/home/me/x.bin", "upload_id": begun["upload_id"], "parts": done}
+    wrong = body | {"parts": [done[0], {"part_number": 2, "etag": '"0123"'}]}
+    assert (await posted(stack, f"mpu/complete/{folder}", wrong))[0] == 404
+    assert await listed(stack, FOLDER) == []
+    assert await posted(stack, f"mpu/complete/{folder}", body) == (200, {})
+    assert (await got(stack, f"{folder}/x.bin"))[:2] == (200, b"".join(parts))
+    await stack.database.until(
+        "SELECT path, size, sha256 FROM artifacts",
+        lambda rows: rows == [("big ones/x.bin", sum(map(len, parts)), "")],
+    )
+    status, signed = await got_json(stack, f"presigned/{folder}/x.bin")
+    assert (status, signed["file_size"]) == (200, sum(map(len, parts)))
+    async with stack.client.session.get(URL(signed["url"], encoded=True)) as answer:
+        assert await answer.read() == b"".join(parts)
+    assert (await got_json(stack, f"presigned/{folder}/nothing"))[0] == 404
+    _, begun = await posted(stack, f"mpu/create/{folder}", {"path": "y.bin"})
+    abort = {"path": "y.bin", "upload_id": begun["upload_id"]}
+    assert await posted(stack, f"mpu/abort/{folder}", abort) == (200, {})
+    assert (await posted(stack, f"mpu/abort/{folder}", abort))[0] == 404
+    assert [entry["path"] for entry in await listed(stack, f"{FOLDER}/big ones")] == ["x.bin"]
+    assert (await posted(stack, f"mpu/create/{folder}", {"path": "x", "num_parts": 10_001}))[0] == 400
+    assert (await posted(stack, f"mpu/create/{FOLDER}/%252e%252e", {"path": "x"}))[0] == 400
+
+
+async def posted(stack: Stack, route: str, body: Any) -> tuple[int, Any]:
+    async with stack.client.session.post(
+        URL(f"{stack.url}{PROXY}/{route}", encoded=True), json=body
+    ) as answer:
+        return answer.status, await answer.json()
+
+
+async def got_json(stack: Stack, route: str) -> tuple[int, Any]:
+    async with stack.client.session.get(URL(f"{stack.url}{PROXY}/{route}", encoded=True)) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_the_artifacts_of_a_run_are_found_by_its_id(stack: Stack) -> None:
+    async with stack.client.post("/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}) as answer:
+        run = (await answer.json())["run"]["info"]["run_id"]
+    await put(stack, f"0/{run}/artifacts/page/x.html", b"<script>")
+    await put(stack, f"0/{run}/artifacts/notes.md", b"hello")
+    for name in ("run_id", "run_uuid"):
+        async with stack.client.get("/get-artifact", params={name: run, "path": "page/x.html"}) as answer:
+            assert (answer.status, await answer.read()) == (200, b"<script>")
+            assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''x.html"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Content-Security-Policy"].startswith("sandbox")
+    for path, status in (("nothing", 404), ("page", 400), ("../../x", 400), ("%2e%2e/x", 400), ("", 400)):
+        async with stack.client.get("/get-artifact", params={"run_id": run, "path": path}) as answer:
+            assert answer.status == status, path
+    async with stack.client.get("/get-artifact", params={"run_id": RUN, "path": "x"}) as answer:
+        assert (await answer.json())["message"] == f"Run with id={RUN} not found"
+    async with stack.client.get("/api/2.0/mlflow/artifacts/list", params={"run_id": run}) as answer:
+        assert await answer.json() == {
+            "root_uri": f"mlflow-artifacts:/0/{run}/artifacts",
+            "files": [
+                {"path": "notes.md", "is_dir": False, "file_size": 5},
+                {"path": "page", "is_dir": True},
+            ],
+        }
+    query = {"run_id": run, "path": "page"}
+    async with stack.client.get("/ajax-api/2.0/mlflow/artifacts/list", params=query) as answer:
+        assert (await answer.json())["files"] == [{"path": "page/x.html", "is_dir": False, "file_size": 8}]
+    upload = {"run_uuid": run, "path": "drawn/plot.json"}
+    async with stack.client.post("/ajax-api/2.0/mlflow/upload-artifact", params=upload, data=b"{}") as answer:
+        assert answer.status == 200
+    assert (await got(stack, f"0/{run}/artifacts/drawn/plot.json"))[1] == b"{}"
+    for route in ("presigned-download-url", "presigned-upload-url"):
+        body = {"run_id": run, "path": "x"}
+        async with stack.client.post(f"/api/2.0/mlflow/artifacts/{route}", json=body) as answer:
+            assert answer.status == 400
+            assert "is not supported for" in (await answer.json())["message"]
+
+
+async def test_a_models_file_is_a_pointer_in_its_source_runs_stream(stack: Stack) -> None:
+    async with stack.client.post("/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}) as answer:
+        run = (await answer.json())["run"]["info"]["run_id"]
+    body = {"experiment_id": "0", "name": "m", "source_run_id": run}
+    async with stack.client.post("/api/2.0/mlflow/logged-models", json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        model = (await answer.json())["model"]["info"]["model_id"]
+    await put(stack, f"0/models/{model}/artifacts/MLmodel", b"flavors: {}")
+    await stack.database.until(
+        "SELECT stream, model_id, path, size FROM model_artifacts",
+        lambda rows: rows == [(run, model, "MLmodel", 11)],
+    )
+    route = f"/api/2.0/mlflow/logged-models/{model}/artifacts/directories"
+    async with stack.client.get(route) as answer:
+        assert await answer.json() == {
+            "root_uri": f"mlflow-artifacts:/0/models/{model}/artifacts",
+            "files": [{"path": "MLmodel", "is_dir": False, "file_size": 11}],
+        }
+    route = f"/ajax-api/2.0/mlflow/logged-models/{model}/artifacts/files"
+    async with stack.client.get(route, params={"artifact_file_path": "MLmodel"}) as answer:
+        assert (answer.status, answer.content_type, await answer.read()) == (
+            200,
+            "text/plain",
+            b"flavors: {}",
+        )
+
+
+async def test_a_native_upload_is_checked_before_anybody_sees_it(stack: Stack, artifact_root: str) -> None:
+    body = os.urandom(9 << 20)
+    query = {"experiment_id": "7", "run_id": RUN, "path": "big"}
+    for said, expected in (("0" * 64, 422), (hashlib.sha256(body).hexdigest(), 201)):
+        async with stack.client.put(
+            "/api/v1/artifacts", params=query, data=io.BytesIO(body), headers={"X-Content-SHA256": said}
+        ) as answer:
+            assert answer.status == expected, await answer.text()
+            found = await answer.json()
+        assert len(await listed(stack, FOLDER)) == (expected == 201)
+    assert found["uri"] == uri_below(parse_root(artifact_root), f"{FOLDER}/big")
+
+
+async def test_no_link_in_the_folder_is_followed(stack: Stack, artifact_root: str, tmp_path: Path) -> None:
+    if not artifact_root.startswith("file:"):
+        return  # a bucket has no links
+    root = parse_root(artifact_root)
+    assert isinstance(root, Path)
+    secret = tmp_path / "secret"
+    await put(stack, f"{FOLDER}/x", b"x")
+
+    def prepare() -> None:
+        secret.mkdir()
+        (secret / "file").write_text("root: secret")
+        (root / FOLDER / "folder").symlink_to(secret)
+        (root / FOLDER / "file").symlink_to(secret / "file")
+        os.mkfifo(root / FOLDER / "pipe")
+
+    await asyncio.to_thread(prepare)
+    assert [entry["path"] for entry in await listed(stack, FOLDER)] == ["x"]
+    assert await listed(stack, f"{FOLDER}/folder") == []
+    for path in ("folder/file", "file", "pipe"):
+        assert (await got(stack, f"{FOLDER}/{path}"))[0] == 404
+    await put(stack, f"{FOLDER}/folder/evil", b"evil", expected=400)
+    await put(stack, f"{FOLDER}/file", b"mine")
+    assert (await got(stack, f"{FOLDER}/file"))[1] == b"mine"
+    for path in ("folder", "folder/file"):
+        async with stack.client.delete(f"{PROXY}/artifacts/{FOLDER}/{path}") as answer:
+            assert answer.status in {200, 400}
+    assert await asyncio.to_thread(lambda: [p.name for p in secret.iterdir()]) == ["file"]
+    assert await asyncio.to_thread((secret / "file").read_text) == "root: secret"
