@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint unit integration acceptance test-compat bench-setup bench bench-mlflow clean
+.PHONY: demo test setup lint unit integration acceptance test-compat test-browser bench-setup bench bench-mlflow clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "runstone: installing into $(VENV) (a minute or two, once)"
@@ -45,12 +45,22 @@ acceptance: setup
 	@echo "runstone: installing MLflow into .venv-mlflow, to be compared with (two minutes, once)"
 	@$(PYTHON) -m venv .venv-mlflow
 	@.venv-mlflow/bin/python -m pip install --disable-pip-version-check --quiet --constraint tests/compat/constraints.txt \
-		mlflow psycopg2-binary aiohttp requests scikit-learn pandas matplotlib pillow pytest pytest-timeout hypothesis --editable .
+		mlflow psycopg2-binary aiohttp requests scikit-learn pandas matplotlib pillow playwright pytest pytest-timeout hypothesis --editable .
 	@touch $@
 
 # An unmodified MLflow client against MLflow's own server and against Runstone; COMPAT="-k registry" chooses.
 test-compat: setup .venv-mlflow/.ready
 	@.venv-mlflow/bin/python -m pytest -c tests/compat/pytest.ini --rootdir=. tests/compat $(COMPAT)
+
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser)
+
+# MLflow's own web interface over Runstone, in a real browser without a window.
+test-browser: setup .venv-mlflow/.ready
+	@if [ -z "$(CHROMIUM)" ]; then \
+		echo "tier test-browser skipped: no Chromium here; install Debian's package chromium or name one: CHROMIUM=PATH"; \
+	else \
+		CHROMIUM="$(CHROMIUM)" .venv-mlflow/bin/python -m pytest -c tests/browser/pytest.ini --rootdir=. tests/browser; \
+	fi
 
 bench-setup: setup .venv-mlflow/.ready
 

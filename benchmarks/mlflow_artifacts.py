@@ -1,0 +1,144 @@
+"""One big file through the artifact proxy, up and down, beside a bare copy within the same file system.
+
+The bare copy is read, written and flushed to the disk in blocks as any program would do it; the way down is
+compared with reading the file. While Runstone's proxy works, the gateway's memory is watched.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlflow_servers import three_servers
+from report import report
+
+BLOCK = 1 << 20
+
+
+def made(path: Path, size: int) -> Path:
+    """A file of *size* bytes that do not compress."""
+    block = os.urandom(BLOCK)
+    with path.open("wb") as out:
+        for number in range(size // BLOCK):
+            out.write(number.to_bytes(8, "big") + block[8:])
+    return path
+
+
+def copied(source: Path, target: Path) -> None:
+    """A copy that is on the disk when this returns."""
+    with source.open("rb") as read, target.open("wb") as out:
+        while block := read.read(BLOCK):
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def read(source: Path) -> None:
+    """Every byte of the file once."""
+    with source.open("rb") as opened:
+        while opened.read(BLOCK):
+            pass
+
+
+def sent(address: str, path: str, source: Path) -> None:
+    """PUT the file, as MLflow's client does."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=600, blocksize=BLOCK)
+    with source.open("rb") as body:
+        connection.request("PUT", path, body, {"Content-Length": str(source.stat().st_size)})
+    answer = connection.getresponse()
+    said = answer.read()
+    assert answer.status == 200, (answer.status, said[:300])
+
+
+def fetched(address: str, path: str, size: int) -> None:
+    """GET the file and count it."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=600)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    into, got = bytearray(BLOCK), 0
+    while count := answer.readinto(into):
+        got += count
+    assert got == size
+
+
+def memory(pid: int) -> int:
+    """Resident bytes of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def watched(pid: int, work: Callable[[], None]) -> tuple[float, int]:
+    """Seconds that *work* took, and by how many bytes the process grew at most meanwhile."""
+    before, peak, done = memory(pid), memory(pid), threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, memory(pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    began = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - began
+    done.set()
+    watcher.join()
+    return seconds, peak - before
+
+
+def run_of(address: str) -> str:
+    """The path below which the files of a new run lie."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/api/2.0/mlflow/runs/create", b'{"experiment_id": "0"}', headers)
+    info = json.loads(connection.getresponse().read())["run"]["info"]
+    return f"/api/2.0/mlflow-artifacts/artifacts/0/{info['run_id']}/artifacts/big.bin"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=2048, help="the file's size (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="the best of these counts (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    size, rows = args.megabytes * BLOCK, []
+    with three_servers("mlflow-artifacts") as servers:
+        here = servers.stack.parent
+        source = made(here / "source.bin", size)
+        gateway = next(
+            part["pid"]
+            for part in json.loads((servers.stack / "state.json").read_text())["parts"]
+            if part["name"] == "gateway"
+        )
+
+        def best(what: str, way: str, bare: float, work: Callable[[], None]) -> float:
+            found = [watched(gateway, work) for _ in range(args.rounds)]
+            rate = size / min(seconds for seconds, _ in found)
+            grown = max(growth for _, growth in found) / BLOCK if what == "runstone" else ""
+            goal = "≥ 0.8, ≤ 64 MB" if what == "runstone" else ""
+            rows.append({
+                "what": what, "way": way, "MB/s": rate / BLOCK, "of the bare": rate / bare if bare else 1.0,
+                "gateway grew by MB": grown, "goal": goal,
+            })  # fmt: skip
+            return rate
+
+        up = best("bare copy", "up", 0, lambda: copied(source, here / "copy.bin"))
+        (here / "copy.bin").unlink()
+        down = best("bare read", "down", 0, lambda: read(source))
+        for server in ("runstone", "mlflow"):
+            address = servers.addresses[server]
+            path = run_of(address)
+            best(server, "up", up, lambda a=address, p=path: sent(a, p, source))  # type: ignore[misc]
+            best(server, "down", down, lambda a=address, p=path: fetched(a, p, size))  # type: ignore[misc]
+    report("mlflow_artifacts", rows)
+
+
+if __name__ == "__main__":
+    main()
