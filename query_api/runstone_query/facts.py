@@ -99,8 +99,8 @@ async def read(model: ReadModel, wanted: Wanted) -> dict[str, Any]:
         [key for _, key in wanted.tags],
     )
 
-    async def attempt() -> Mapping[str, str | None]:
-        found: Mapping[str, str | None] = await model.row(_BLOCKS["facts"], *arguments)
+    async def attempt() -> Mapping[str, Any]:
+        found: Mapping[str, Any] = (await model.ask(_BLOCKS["facts"], *arguments))[0]
         if wanted.at_least and missing(wanted.at_least, applied_from_text(found["applied"])):
             raise NotReachedError
         return found

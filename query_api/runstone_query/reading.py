@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import asyncpg
 from aiohttp import web
 
 from runstone_query import at_least, inputs
@@ -27,6 +28,13 @@ async def read(request: web.Request, question: Callable[[Snapshot], Awaitable[An
 async def read_for_gateway(request: web.Request, question: Callable[[Snapshot], Awaitable[Answer]]) -> Answer:
     """`read` for routes whose query belongs to somebody else: only the gateway's header counts."""
     return await request.app[MODEL].read(question, of_header(request))
+
+
+async def lookup_for_gateway(
+    request: web.Request, statement: str, *arguments: object
+) -> list[asyncpg.Record]:
+    """The rows of one *statement* that looks a few keys up; only the gateway's header counts."""
+    return await request.app[MODEL].lookup(statement, *arguments, at_least=of_header(request))
 
 
 def of_header(request: web.Request) -> AtLeast:

@@ -32,7 +32,9 @@ async def test_facts_of_nothing_tell_how_far_the_read_model_is(api: TestClient, 
 async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: Rows) -> None:
     churn = await rows.experiment("churn", stage="deleted")
     await rows.connection.execute("UPDATE experiments SET artifact_location = 's3://b' WHERE name = 'churn'")
-    run_id = await rows.run(params={"a": "1", "b": "é\"'", "c": "3"}, end_time=2000)
+    run_id = await rows.run(
+        params={"a": "1", "b": "é\"'", "c": "3"}, tags={"t": "v", "u": "w"}, end_time=2000
+    )
     other = await rows.run("unknown", lifecycle_stage="deleted", status="RUNNING", params={"a": "2"})
     await rows.insert(
         "logged_models",
@@ -45,7 +47,7 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
     )
     found = await facts(
         api,
-        runs={run_id: {"params": ["b", "a", "none"]}, other: {}},
+        runs={run_id: {"params": ["b", "a", "none"], "tags": ["t"]}, other: {}},
         experiments=[churn, 0],
         experiment_names=["churn", "gone"],
         models=["m-1", "m-2"],
@@ -56,11 +58,13 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
             "experiment_name": "churn",
             "name": "a run",
             "status": "FINISHED",
-            "lifecycle_stage": "active",
+            "lifecycle_stage": "deleted",  # as its experiment is
+            "artifact_location": "s3://b",
             "start_time": 1000,
             "end_time": 2000,
             "user": "alice",
             "params": {"a": "1", "b": "é\"'"},
+            "tags": {"t": "v"},
         },
         other: {
             "experiment_id": experiment_id("unknown"),
@@ -68,10 +72,12 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
             "name": "a run",
             "status": "RUNNING",
             "lifecycle_stage": "deleted",
+            "artifact_location": None,
             "start_time": 1000,
             "end_time": None,
             "user": "alice",
             "params": {},
+            "tags": {},
         },
     }
     assert found["experiments"] == {

@@ -116,7 +116,10 @@ async def test_what_a_run_has_not_is_left_out(api: TestClient, rows: Rows) -> No
 
 async def test_a_native_run_has_the_tags_that_mlflow_shows(api: TestClient, rows: Rows) -> None:
     churn = await rows.experiment("churn")
-    context = {"source": "/train.py", "git_commit": "abc"}
+    context: dict[str, Any] = {"source": "/train.py", "git_commit": "abc"}
+    await rows.run("elsewhere", run_id="mlflow's", context=context | {"client": "mlflow"})
+    run = (await get(api, "runs/get", run_id="mlflow's"))["run"]
+    assert run["data"] == {}  # what MLflow's client began has the tags it was given
     native = await rows.run(name="n", parent_run_id="p", context=context, tags={"mlflow.user": "carol"})
     await rows.run(name="m", user_name="unknown", tags={"mlflow.source.name": "other.py"})
     run = (await get(api, "runs/get", run_id=native))["run"]
@@ -184,6 +187,17 @@ async def test_a_search_finds_by_mlflows_filters(api: TestClient, rows: Rows) ->
     assert await names(api, churn, order_by=["metrics.acc DESC"]) == "bac"
     assert await names(api, 77) == ""
     assert await post(api, "runs/search", experiment_ids=[]) == {}
+
+
+async def test_a_run_of_a_deleted_experiment_is_deleted_until_that_is_restored(
+    api: TestClient, rows: Rows
+) -> None:
+    churn = await rows.experiment("churn", stage="deleted")
+    run_id = await rows.run(name="r")
+    assert (await get(api, "runs/get", run_id=run_id))["run"]["info"]["lifecycle_stage"] == "deleted"
+    assert (await names(api, churn), await names(api, churn, run_view_type="DELETED_ONLY")) == ("", "r")
+    await rows.connection.execute("UPDATE experiments SET lifecycle_stage = 'active'")
+    assert (await names(api, churn), await names(api, churn, run_view_type="DELETED_ONLY")) == ("r", "")
 
 
 async def test_pages_of_a_search_join_to_the_whole(api: TestClient, rows: Rows) -> None:

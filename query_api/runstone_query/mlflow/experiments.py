@@ -1,9 +1,9 @@
 """``experiments/get``, ``experiments/get-by-name`` and ``experiments/search``."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from aiohttp import web
 
 from runstone_query.mlflow import pages
@@ -13,27 +13,19 @@ from runstone_query.mlflow.errors import missing, no_experiment
 from runstone_query.mlflow.experiment_language import EXPERIMENTS, LANGUAGE, ORDER_DEFAULT
 from runstone_query.mlflow.pages import Sought
 from runstone_query.mlflow.searching import experiment_id, parsed_filter, parsed_order, stage
-from runstone_query.reading import read_for_gateway
+from runstone_query.reading import lookup_for_gateway, read_for_gateway
 from runstone_query.snapshot import Snapshot
-from runstone_query.statements import pieces
+from runstone_query.statements import fill, pieces
 
 MAX_RESULTS_MOST: Final = 50_000
 
-_BLOCKS: Final = pieces(__file__, "experiments.sql")
+_PIECES: Final = pieces(__file__, "experiments.sql")
+_BLOCKS: Final = {name: fill(block, tags=_PIECES["tags"]) for name, block in _PIECES.items()}
 
 Document = dict[str, Any]
 
 
-async def load(snapshot: Snapshot, ids: Sequence[int]) -> list[Document]:
-    """The documents of those of *ids* that exist, in their order."""
-    found = {row["experiment_id"]: row for row in await snapshot.rows(_BLOCKS["experiments"], ids)}
-    tags = defaultdict(list)
-    for row in await snapshot.rows(_BLOCKS["tags"], ids):
-        tags[row["experiment_id"]].append({"key": row["key"], "value": row["value"]})
-    return [_document(found[n], tags[n]) for n in ids if n in found]
-
-
-def _document(row: Mapping[str, Any], tags: list[Document]) -> Document:
+def _document(row: Mapping[str, Any]) -> Document:
     found = {
         "experiment_id": str(row["experiment_id"]),
         "name": row["name"],
@@ -42,30 +34,25 @@ def _document(row: Mapping[str, Any], tags: list[Document]) -> Document:
         "workspace": "default",
     }
     found |= {name: row[name] for name in ("last_update_time", "creation_time") if row[name]}
-    return found | ({"tags": tags} if tags else {})
+    return found | ({} if row["tags"] is None else {"tags": orjson.loads(row["tags"])})
 
 
 async def get_experiment(request: web.Request) -> web.Response:
     """One experiment."""
     wanted = experiment_id((await asked(request)).required_text("experiment_id"))
-    found = await read_for_gateway(request, lambda snapshot: load(snapshot, [wanted]))
-    if not found:
+    rows = await lookup_for_gateway(request, _BLOCKS["experiments"], [wanted])
+    if not rows:
         raise no_experiment(wanted)
-    return answer({"experiment": found[0]})
+    return answer({"experiment": _document(rows[0])})
 
 
 async def get_by_name(request: web.Request) -> web.Response:
     """The experiment of a name, deleted or not."""
     name = (await asked(request)).required_text("experiment_name")
-
-    async def named(snapshot: Snapshot) -> list[Document]:
-        row = await snapshot.row(_BLOCKS["id_of"], name)
-        return [] if row is None else await load(snapshot, [row["experiment_id"]])
-
-    found = await read_for_gateway(request, named)
-    if not found:
+    rows = await lookup_for_gateway(request, _BLOCKS["named"], name)
+    if not rows:
         raise missing(f"Could not find experiment with name '{name}'")
-    return answer({"experiment": found[0]})
+    return answer({"experiment": _document(rows[0])})
 
 
 async def search_experiments(request: web.Request) -> web.Response:
@@ -84,8 +71,10 @@ async def search_experiments(request: web.Request) -> web.Response:
     )
 
     async def found(snapshot: Snapshot) -> tuple[list[Document], dict[str, str]]:
-        rows, following = await pages.page(snapshot, sought)
-        return await load(snapshot, [row[0] for row in rows]), following
+        ids, following = await pages.page(snapshot, sought)
+        rows = await snapshot.rows(_BLOCKS["experiments"], [row[0] for row in ids])
+        of_id = {row["experiment_id"]: _document(row) for row in rows}
+        return [of_id[row[0]] for row in ids], following
 
     documents, following = await read_for_gateway(request, found)
     return answer(({"experiments": documents} if documents else {}) | following)

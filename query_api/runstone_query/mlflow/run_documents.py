@@ -1,20 +1,20 @@
-"""Runs as MLflow's JSON has them: rows of many tables put together, a page at a time.
+"""Runs as MLflow's JSON has them. Pure, but for the statement that the rows come from.
 
-`load` asks one statement per table whatever the page's length; what is put together from them is pure.
 Lists that are empty are left out, ``inputs`` and ``outputs`` are not.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from runstone_query.mlflow.numbers import value_to_json
 from runstone_query.mlflow.run_language import DERIVED_TAGS, filled
-from runstone_query.snapshot import Snapshot
 from runstone_query.statements import pieces
 
-_BLOCKS: Final = {name: filled(block) for name, block in pieces(__file__, "runs.sql").items()}
+STATEMENT: Final = filled(pieces(__file__, "runs.sql")["runs"])
+"""Answers a row for each of the runs whose ids are its argument."""
 
 Row = Mapping[str, Any]
 Document = dict[str, Any]
@@ -41,48 +41,42 @@ class Page:
     large: list[LargeField]
 
 
-async def load(snapshot: Snapshot, run_ids: Sequence[str], *, model_inputs: bool) -> Page:
-    """The documents of those of *run_ids* that exist, in their order; the models they read are optional."""
-    found = {row["run_id"]: row for row in await snapshot.rows(_BLOCKS["runs"], run_ids)}
-    tables = ("metrics", "params", "tags", "datasets", "model_outputs")
-    rows = {table: _by_run(await snapshot.rows(_BLOCKS[table], run_ids)) for table in tables}
-    rows["model_inputs"] = _by_run(
-        await snapshot.rows(_BLOCKS["model_inputs"], run_ids) if model_inputs else []
-    )
+def page(rows: Sequence[Row], run_ids: Sequence[str], *, model_inputs: bool) -> Page:
+    """The documents in *rows* of `STATEMENT`, in the order of *run_ids*, with or without the models read."""
+    found = {row["run_id"]: row for row in rows}
     large: list[LargeField] = []
-    documents = []
-    for run_id in run_ids:
-        if run_id in found:
-            of_run = {table: by_run.get(run_id, []) for table, by_run in rows.items()}
-            documents.append(_document(found[run_id], of_run, large))
+    documents = [
+        _document(found[run_id], large, model_inputs=model_inputs) for run_id in run_ids if run_id in found
+    ]
     return Page(documents, large)
 
 
-def _by_run(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
-    found: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        found[row["run_id"]].append(row)
-    return found
-
-
-def _document(run: Row, rows: Mapping[str, list[Row]], large: list[LargeField]) -> Document:
+def _document(run: Row, large: list[LargeField], *, model_inputs: bool) -> Document:
+    inputs = _list(run, "model_inputs") if model_inputs else []
     return {
         "info": info(run),
         "data": _without_empty(
-            metrics=[_metric(row) for row in rows["metrics"]],
-            params=[_pair(row["key"], row["value"]) for row in rows["params"]],
-            tags=_tags(run, rows["tags"]),
+            metrics=[
+                {"key": key, "value": value_to_json(float(value)), "timestamp": time, "step": step}
+                for key, value, time, step in _list(run, "metrics")
+            ],
+            params=[_pair(key, value) for key, value in _list(run, "params")],
+            tags=_tags(run),
         ),
         "inputs": _without_empty(
-            dataset_inputs=[_dataset(run, row, large) for row in rows["datasets"]],
-            model_inputs=[{"model_id": row["model_id"]} for row in rows["model_inputs"]],
+            dataset_inputs=[_dataset(run, dataset, large) for dataset in _list(run, "datasets")],
+            model_inputs=[{"model_id": model_id} for model_id in inputs],
         ),
         "outputs": _without_empty(
             model_outputs=[
-                {"model_id": row["model_id"], "step": row["step"]} for row in rows["model_outputs"]
+                {"model_id": model_id, "step": step} for model_id, step in _list(run, "model_outputs")
             ]
         ),
     }
+
+
+def _list(run: Row, name: str) -> list[Any]:
+    return orjson.loads(run[name]) if run[name] is not None else []
 
 
 def info(run: Row) -> Document:
@@ -101,29 +95,19 @@ def info(run: Row) -> Document:
     return found | ({"end_time": run["end_time"]} if run["end_time"] else {})
 
 
-def _metric(row: Row) -> Document:
-    return {
-        "key": row["key"],
-        "value": value_to_json(row["value"]),
-        "timestamp": row["time"],
-        "step": row["step"],
-    }
-
-
-def _tags(run: Row, rows: Sequence[Row]) -> list[Document]:
-    given = {row["key"]: row["value"] for row in rows}
+def _tags(run: Row) -> list[Document]:
     derived = {key: run[key] for key in DERIVED_TAGS if run[key] is not None}
-    return [_pair(key, value) for key, value in (derived | given).items()]
+    return [_pair(key, value) for key, value in (derived | dict(_list(run, "tags"))).items()]
 
 
-def _dataset(run: Row, row: Row, large: list[LargeField]) -> Document:
-    dataset = {name: row[name] for name in ("name", "digest", "source_type", "source", "schema", "profile")}
-    for field, sha256 in row["stored"].items():
+def _dataset(run: Row, found: Document, large: list[LargeField]) -> Document:
+    dataset = {name: found[name] for name in ("name", "digest", "source_type", "source", "schema", "profile")}
+    for field, sha256 in found["stored"].items():
         large.append(LargeField(dataset, field, run["experiment_id"], run["run_id"], sha256))
     for field in ("schema", "profile"):
-        if not dataset[field] and field not in row["stored"]:
+        if not dataset[field] and field not in found["stored"]:
             del dataset[field]
-    tags = [_pair(key, value) for key, value in row["tags"].items()]
+    tags = [_pair(key, value) for key, value in found["tags"].items()]
     return _without_empty(tags=tags) | {"dataset": dataset}
 
 

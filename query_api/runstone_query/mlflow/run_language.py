@@ -57,4 +57,10 @@ DERIVED_COLUMNS: Final = ", ".join(f'{_OWN[block]} AS "{key}"' for key, block in
 
 def filled(block: str) -> str:
     """*block* with the derived tags and the pieces of this module's SQL that it leaves open."""
-    return fill(block, derived=DERIVED_COLUMNS, artifact_uri=_OWN["attribute_artifact_uri"])
+    return fill(
+        block,
+        derived=DERIVED_COLUMNS,
+        artifact_uri=_OWN["attribute_artifact_uri"],
+        user_id=_OWN["attribute_user_id"],
+        stage=_OWN["stage"],
+    )

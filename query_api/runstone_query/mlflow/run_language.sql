@@ -10,6 +10,17 @@ coalesce(nullif(r.user_name, ''), 'unknown')
         || '/' || r.run_id || '/artifacts'
  FROM {schema}.experiments e WHERE e.experiment_id = r.experiment_id)
 
+-- name: stage
+-- Is the run active, or deleted? One of a deleted experiment is as good as deleted.
+CASE WHEN r.experiment_id IN (SELECT e.experiment_id FROM {schema}.experiments e WHERE e.lifecycle_stage = 'deleted')
+     THEN 'deleted' ELSE r.lifecycle_stage END
+
+-- name: in_lifecycle_stage
+-- Is the run active, or deleted, by itself or with its experiment?
+(r.lifecycle_stage = 'deleted' OR r.experiment_id IN (
+     SELECT e.experiment_id FROM {schema}.experiments e WHERE e.lifecycle_stage = 'deleted'))
+ = ({value}::text = 'deleted')
+
 -- name: derived_parent_run_id
 -- The run that this one is a child of.
 CASE WHEN r.context ->> 'client' IS DISTINCT FROM 'mlflow' THEN nullif(r.parent_run_id, '') END

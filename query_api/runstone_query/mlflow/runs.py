@@ -11,7 +11,7 @@ from runstone_query.mlflow.errors import no_run
 from runstone_query.mlflow.pages import Sought
 from runstone_query.mlflow.run_language import LANGUAGE, RUNS
 from runstone_query.mlflow.searching import experiment_ids, parsed_filter, parsed_order, stage
-from runstone_query.reading import read_for_gateway
+from runstone_query.reading import lookup_for_gateway, read_for_gateway
 from runstone_query.search.runs import Scope
 from runstone_query.services import CONFIGURATION
 from runstone_query.snapshot import Snapshot
@@ -23,11 +23,8 @@ MAX_RESULTS_MOST: Final = 50_000
 async def get_run(request: web.Request) -> web.Response:
     """One run."""
     run_id = (await asked(request)).run_id()
-
-    async def load(snapshot: Snapshot) -> run_documents.Page:
-        return await run_documents.load(snapshot, [run_id], model_inputs=True)
-
-    found = await read_for_gateway(request, load)
+    rows = await lookup_for_gateway(request, run_documents.STATEMENT, [run_id])
+    found = run_documents.page(rows, [run_id], model_inputs=True)
     if not found.documents:
         raise no_run(run_id)
     await large_fields.fill_in(request.app[CONFIGURATION].artifact_root, found.large)
@@ -51,9 +48,10 @@ async def search_runs(request: web.Request) -> web.Response:
     )
 
     async def found(snapshot: Snapshot) -> tuple[run_documents.Page, dict[str, str]]:
-        rows, following = await pages.page(snapshot, sought)
-        run_ids = [run_id for (run_id,) in rows]
-        return await run_documents.load(snapshot, run_ids, model_inputs=False), following
+        ids, following = await pages.page(snapshot, sought)
+        run_ids = [run_id for (run_id,) in ids]
+        rows = await snapshot.rows(run_documents.STATEMENT, run_ids)
+        return run_documents.page(rows, run_ids, model_inputs=False), following
 
     loaded, following = await read_for_gateway(request, found)
     await large_fields.fill_in(request.app[CONFIGURATION].artifact_root, loaded.large)

@@ -6,11 +6,11 @@ from aiohttp import web
 
 from runstone_query import facts, inputs
 from runstone_query.problems import not_found
-from runstone_query.reading import read_for_gateway
+from runstone_query.reading import lookup_for_gateway
 from runstone_query.services import CONFIGURATION, MODEL, json
-from runstone_store import named_sql
+from runstone_query.statements import pieces
 
-_BLOCKS: Final = named_sql.load(facts.__file__, "verdicts.sql")
+_BLOCKS: Final = pieces(facts.__file__, "verdicts.sql")
 
 
 async def get_facts(request: web.Request) -> web.Response:
@@ -25,10 +25,10 @@ async def get_verdict(request: web.Request) -> web.Response:
     asked = request.match_info["request"]
     if not inputs.storable(asked):
         raise not_found("verdict", asked)
-    found = await read_for_gateway(request, lambda snapshot: snapshot.row(_BLOCKS["verdict"], asked))
-    if found is None:
+    found = await lookup_for_gateway(request, _BLOCKS["verdict"], asked)
+    if not found:
         raise not_found("verdict", asked)
-    return json(dict(found))
+    return json({name: found[0][name] for name in ("accepted", "code", "answer")})
 
 
 ROUTES: Final = (
