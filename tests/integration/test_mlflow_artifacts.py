@@ -153,6 +153,19 @@ async def test_a_path_that_leads_elsewhere_is_refused_and_nothing_is_written(sta
             assert answer.status == 400, path
 
 
+async def test_a_runs_folder_of_artifacts_can_be_deleted_but_not_written_over(stack: Stack) -> None:
+    await put(stack, FOLDER, b"x", expected=400)
+    for name in ("a", "b/c"):
+        await put(stack, f"{FOLDER}/{name}", b"x")
+    for path in (f"7/{RUN}", "7"):
+        async with stack.client.delete(f"{PROXY}/artifacts/{path}") as answer:
+            assert answer.status == 400
+    async with stack.client.delete(f"{PROXY}/artifacts/{FOLDER}") as answer:
+        assert answer.status == 200
+    assert await listed(stack, FOLDER) == []
+    await stack.database.until("SELECT path FROM artifacts", lambda rows: not rows)
+
+
 async def everything(stack: Stack) -> list[Any]:
     return await listed(stack, "")
 

@@ -1,4 +1,4 @@
-"""What every artifact route does around its own work: refusals and outages in MLflow's form."""
+"""What every artifact route does around its own work: what the store refuses is told in MLflow's form."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
-from runstone.exceptions import ServerError
 from runstone_gateway.mlflow.errors import AWAY, MlflowError, invalid, missing
+from runstone_gateway.mlflow.serving import in_mlflows_words
 from runstone_gateway.receiving import BrokenUploadError
 from runstone_gateway.stores.store import MissingFileError, NameClashError, StoreAwayError
 
@@ -21,18 +21,17 @@ def answering(handler: Handler[T]) -> Handler[T]:
 
     @functools.wraps(handler)
     async def answered(self: T, request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(self, request)
-        except MlflowError as refused:
-            return refused.response()
-        except MissingFileError as gone:
-            return missing(str(gone)).response()
-        except (NameClashError, BrokenUploadError) as wrong:
-            return invalid(str(wrong)).response()
-        except StoreAwayError as away:
-            return MlflowError(AWAY, f"{away}; send the request again", retry_after=2).response()
-        except ServerError as away:
-            return MlflowError(AWAY, str(away), retry_after=getattr(away, "retry_after", 1)).response()
+        async def serve(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(self, request)
+            except MissingFileError as gone:
+                raise missing(str(gone)) from gone
+            except (NameClashError, BrokenUploadError) as wrong:
+                raise invalid(str(wrong)) from wrong
+            except StoreAwayError as away:
+                raise MlflowError(AWAY, f"{away}; send the request again.", retry_after=2) from away
+
+        return await in_mlflows_words(serve)(request)
 
     return answered
 

@@ -72,6 +72,9 @@ class ArtifactProxy:
     async def put(self, request: web.Request) -> web.Response:
         """Store the body; 200 when the file is there and its pointer is in the ledger."""
         key = check_file(path_behind(request, "artifacts"))
+        owner = owner_of(key)
+        if owner is not None and not owner.path:
+            raise invalid("Invalid path: it is the folder of a run's or a model's artifacts.")
         await self._pointers.ready(key)
         async with self._alone(key):
             received = Receiving(request.content)

@@ -56,7 +56,7 @@ def writing(services: Services, route: Write) -> Handler:
         finally:
             services.undelivered.end(attempt, delivered=delivered)
 
-    return _in_mlflows_words(serve)
+    return in_mlflows_words(serve)
 
 
 def reading(services: Services, route: Read) -> Handler:
@@ -72,10 +72,10 @@ def reading(services: Services, route: Read) -> Handler:
                 raise
             raise UnavailableError(f"the read API does not answer ({type(away).__name__})") from away
 
-    return _in_mlflows_words(serve)
+    return in_mlflows_words(serve)
 
 
-def _in_mlflows_words(serve: Handler) -> Handler:
+def in_mlflows_words(serve: Handler) -> Handler:
     @wraps(serve)
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
