@@ -35,6 +35,7 @@ _IDS = re.compile(
     r"m-[0-9a-f]{32}|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"
 )
 _MOMENT = re.compile(r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?")
+_ANSWER = re.compile(r"Response text: (\{[^{}]*\})")
 _TEMPORARY = re.compile(rf"{re.escape(tempfile.gettempdir())}/tmp\w+")
 _SET = re.compile(r"\{('[^{}']*'(?:, '[^{}']*')+)\}")
 """A Python set in a message: its order differs from process to process."""
@@ -134,6 +135,7 @@ class Canon:
             return "<token>"
         if MADE_UP_NAME.match(text):
             return "<made-up name>"
+        text = _ANSWER.sub(_without_classification, text)
         for address in self._addresses:
             text = text.replace(address, "<server>")
         for found in _IDS.findall(text):
@@ -184,6 +186,15 @@ class Canon:
             with contextlib.suppress(ValueError):
                 body = json.loads(answer.text)
         return {"status": answer.status_code, "type": kind, "body": self.of(body)}
+
+
+def _without_classification(found: re.Match[str]) -> str:
+    """An error answer within a client's message, without what row ``error-classification`` is about."""
+    try:
+        said = json.loads(found[1])
+    except ValueError:
+        return found[0]
+    return f"Response text: {said.get('error_code')}: {said.get('message')}"
 
 
 def _by_text(item: tuple[Any, Any]) -> str:

@@ -42,5 +42,5 @@ def servers(stack: Stack, trace: Trace) -> Iterator[tuple[Server, Server]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The trace is judged when everything else has run."""
-    items.sort(key=lambda item: "test_trace" in item.nodeid)
+    """The trace and the list of differences are judged when everything else has run."""
+    items.sort(key=lambda item: "test_trace" in item.nodeid or "test_accepted" in item.nodeid)
