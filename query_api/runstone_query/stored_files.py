@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BLOCK: Final = 256 * 1024
 """Bytes read at once from a folder."""
 
-FETCHED: Final = 1024 * 1024
+FETCHED: Final = 256 * 1024
 """Bytes of a block from a bucket."""
 
 
@@ -40,7 +40,7 @@ class StoredFile(Protocol):
     tag: str
 
     def read(self, first: int, length: int) -> AsyncIterator[bytes]:
-        """The bytes, in blocks. Raises `ConnectionResetError` where the file has become shorter."""
+        """The bytes, in blocks. Raises `ConnectionResetError` where they cannot all be read."""
 
     async def close(self) -> None:
         """Let go of it."""
@@ -63,6 +63,8 @@ async def whole(root: ArtifactRoot | None, uri: str) -> bytes:
     file = await open_below(root, uri)
     try:
         return b"".join([block async for block in file.read(0, file.size)])
+    except ConnectionResetError as cut:
+        raise _away(cut) from cut
     finally:
         await file.close()
 
@@ -70,6 +72,12 @@ async def whole(root: ArtifactRoot | None, uri: str) -> bytes:
 def _outside(uri: str) -> Problem:
     return Problem(
         403, "artifact-elsewhere", f"the artifact lies at {uri[:300]!a}, outside the store served here"
+    )
+
+
+def _away(why: BaseException) -> Problem:
+    return Problem(
+        503, "store-away", f"the artifact store does not give the file ({type(why).__name__}); ask again"
     )
 
 
@@ -138,9 +146,12 @@ class _Object:
         if not length:
             return
         options: Any = {"range": (first, first + length), "if_match": self.tag or None}
-        found = await obstore.get_async(self._store, self._key, options=options)
-        async for block in found.stream(FETCHED):
-            yield block
+        try:
+            found = await obstore.get_async(self._store, self._key, options=options)
+            async for block in found.stream(FETCHED):
+                yield block
+        except Exception as wrong:  # of the network, of credentials, of the service: obstore has many
+            raise ConnectionResetError(f"the object store: {str(wrong).splitlines()[0][:300]}") from wrong
 
     async def close(self) -> None:
         pass
@@ -159,10 +170,8 @@ async def _open_object(root: Bucket, uri: str) -> StoredFile:
         raise _gone() from None
     except ValueError:  # a key that is none
         raise _outside(uri) from None
-    except Exception as wrong:  # obstore's exceptions have their root in a module that is loaded at its will
-        raise Problem(
-            503, "store-away", f"the object store does not give the file ({type(wrong).__name__}); ask again"
-        ) from wrong
+    except Exception as wrong:  # as above
+        raise _away(wrong) from wrong
     return _Object(store, key, found["size"], found["e_tag"] or "")
 
 

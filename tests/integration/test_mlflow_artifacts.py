@@ -15,6 +15,8 @@ from yarl import URL
 from runstone.events.artifact_roots import parse_root, uri_below
 from tests.fix_stack import Stack
 
+pytestmark = pytest.mark.timeout(900)  # the first use of a bucket on a machine builds the S3 server
+
 RUN = "0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
 PROXY = "/api/2.0/mlflow-artifacts"
 FOLDER = f"7/{RUN}/artifacts"
