@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +13,6 @@ from aiokafka import AIOKafkaProducer
 from runstone_query import configuration, snapshot
 from runstone_query.app import application
 from runstone_query.configuration import Configuration
-from runstone_query.pace import Pace
 from tests.fix_api import TOPICS
 from tests.fix_services import Topics
 from tests.read_model_rows import Rows
@@ -185,21 +183,3 @@ async def test_consistent_waits_for_all_that_kafka_holds_at_that_moment(
     await applied(rows, 1, partition=1, topic=topics.events)
     async with asyncio.timeout(2), await reading as answer:
         assert answer.status == 200
-
-
-def test_a_pace_is_known_after_a_second_and_a_standstill_after_the_longest_wait() -> None:
-    place, pace = ("t", 0), Pace()
-    pace.observe(100.0, {place: 0}, {place: 50})
-    assert pace.seconds(100.0, place, 50) is None
-    pace.observe(100.5, {place: 5}, {place: 50})
-    assert pace.seconds(100.5, place, 50) is None
-    pace.observe(101.0, {place: 10}, {place: 50})
-    assert pace.seconds(101.0, place, 50) == pytest.approx(4.0)
-    pace.observe(110.0, {place: 10}, {place: 50})
-    assert pace.seconds(110.0, place, 50) is None
-    pace.observe(111.0, {place: 10}, {place: 50})
-    assert pace.seconds(111.0, place, 50) == math.inf
-    pace.observe(111.1, {place: 11}, {place: 50})
-    assert pace.seconds(111.1, place, 50) != math.inf
-    pace.observe(112.0, {place: 50}, {place: 50})
-    assert pace.seconds(112.0, place, 51) is None

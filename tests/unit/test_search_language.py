@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runstone_query.mlflow.experiment_language import EXPERIMENTS
+from runstone_query.mlflow.run_language import RUNS as MLFLOW_RUNS
 from runstone_query.search import compile as compiling
 from runstone_query.search import parser
 from runstone_query.search.ast import And, Comparison, Field, OrderTerm
-from runstone_query.search.compile import compile_search
+from runstone_query.search.compile import Target, compile_search
 from runstone_query.search.errors import SearchError
 from runstone_query.search.lexer import Kind, tokens
 from runstone_query.search.parser import COMPARISONS_MAX
@@ -179,6 +181,45 @@ def test_any_key_can_be_quoted(key: str) -> None:
 def test_any_string_can_be_quoted(text: str) -> None:
     for quote in "'\"":
         assert comparison(f"tags.t = {quote}{text.replace(quote, quote * 2)}{quote}").value == text
+
+
+@pytest.mark.parametrize("target", [RUNS, MLFLOW_RUNS, EXPERIMENTS])
+@given(text=ANYTHING, order=ANYTHING)
+def test_every_language_answers_any_text_by_a_statement_or_an_error(
+    target: Target, text: str, order: str
+) -> None:
+    try:
+        tree = parser.parse_filter(text, target.language)
+        terms = [parser.parse_order(order, target.language)]
+    except SearchError:
+        return
+    found = compile_search(target, tree, terms, [("in_lifecycle_stage", "active")], 10)
+    used = {int(number) for number in re.findall(r"\$([0-9]+)", found.sql)}
+    assert used == set(range(1, len(found.arguments) + 1))
+    assert set(re.findall(r"\{(\w+)\}", found.sql)) <= {"schema"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Metrics.a > 1", "Metrics"),
+        ("STATUS = 'x'", "STATUS"),
+        ("parent_run_id = 'x'", "parent_run_id"),
+        ("status IN ('x')", "IN"),
+        ("user = 'x'", "user"),
+    ],
+)
+def test_mlflows_language_has_mlflows_names_only(text: str, found: str) -> None:
+    with pytest.raises(SearchError, match=found):
+        parser.parse_filter(text, MLFLOW_RUNS.language)
+
+
+def test_a_tag_that_is_derived_is_searched_where_it_was_not_given() -> None:
+    found = compile_search(
+        MLFLOW_RUNS, parser.parse_filter("tags.mlflow.user = 'x'", MLFLOW_RUNS.language), [], [], 1
+    )
+    assert "user_name" in found.sql
+    assert "user_name" not in compiled("tags.mlflow.user = 'x'", []).sql
 
 
 def compiled(filter_text: str, order: list[str], **more: Any) -> Any:

@@ -1,6 +1,7 @@
 """``runs/get`` and ``runs/search``."""
 
-from typing import Final
+import asyncio
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -47,15 +48,17 @@ async def search_runs(request: web.Request) -> web.Response:
         fields.text("page_token"),
     )
 
-    async def found(snapshot: Snapshot) -> tuple[run_documents.Page, dict[str, str]]:
+    async def found(snapshot: Snapshot) -> tuple[list[str], list[Any], dict[str, str]]:
         ids, following = await pages.page(snapshot, sought)
         run_ids = [run_id for (run_id,) in ids]
-        rows = await snapshot.rows(run_documents.STATEMENT, run_ids)
-        return run_documents.page(rows, run_ids, model_inputs=False), following
+        return run_ids, await snapshot.rows(run_documents.STATEMENT, run_ids), following
 
-    loaded, following = await read_for_gateway(request, found)
+    run_ids, rows, following = await read_for_gateway(request, found)
+    # in threads: a page of 50,000 runs takes seconds to put together
+    loaded = await asyncio.to_thread(run_documents.page, rows, run_ids, model_inputs=False)
     await large_fields.fill_in(request.app[CONFIGURATION].artifact_root, loaded.large)
-    return answer(({"runs": loaded.documents} if loaded.documents else {}) | following)
+    runs = {"runs": loaded.documents} if loaded.documents else {}
+    return await asyncio.to_thread(answer, runs | following)
 
 
 ENDPOINTS: Final = (
