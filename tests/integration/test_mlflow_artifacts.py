@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -348,3 +349,40 @@ async def test_no_link_in_the_folder_is_followed(stack: Stack, artifact_root: st
             assert answer.status in {200, 400}
     assert await asyncio.to_thread(lambda: [p.name for p in secret.iterdir()]) == ["file"]
     assert await asyncio.to_thread((secret / "file").read_text) == "root: secret"
+
+
+PROGRAM = """
+import sys
+import runstone
+with runstone.start_run(run_name="native") as run:
+    runstone.log_text("weights", "model/weights.txt")
+assert run.wait_until_queryable(60), "it did not come"
+print(run.experiment_id, run.run_id)
+"""
+
+
+async def test_a_native_clients_file_is_where_mlflows_clients_look_for_it(
+    stack: Stack, tmp_path: Path
+) -> None:
+    environment = os.environ | {
+        "RUNSTONE_TRACKING_URI": stack.url,
+        "RUNSTONE_SPOOL": str(tmp_path / "spool"),
+        "RUNSTONE_QUIET": "1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert process.returncode == 0
+    experiment, run = said.decode().split()
+    assert await listed(stack, f"{experiment}/{run}/artifacts/model") == [
+        {"path": "weights.txt", "is_dir": False, "file_size": 7}
+    ]
+    content = f"/api/v1/runs/{run}/artifacts/content"
+    async with stack.client.get(content, params={"path": "model/weights.txt"}) as answer:
+        assert (answer.status, await answer.read()) == (200, b"weights")
+    async with stack.client.get(
+        "/get-artifact", params={"run_id": run, "path": "model/weights.txt"}
+    ) as answer:
+        assert (answer.status, await answer.read()) == (200, b"weights")
