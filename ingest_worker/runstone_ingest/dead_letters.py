@@ -177,9 +177,9 @@ def _check_model(event: types.ModelCreated) -> None:
 
 def _check_model_status(event: types.ModelFinalized) -> None:
     _check_model_id(event)
-    if event.status not in {"READY", "FAILED"}:
+    if event.status not in {"READY", "FAILED", "PENDING"}:
         raise MalformedEnvelopeError(
-            f"{event.TYPE}.status: expected READY or FAILED, found {event.status[:80]!r}"
+            f"{event.TYPE}.status: expected READY, FAILED or PENDING, found {event.status[:80]!r}"
         )
 
 

@@ -59,6 +59,10 @@ async def test_a_logged_model_goes_from_pending_to_ready_with_params_and_tags(st
     assert ended["model"]["data"] == {"params": pairs(a="1", b="2")}
     assert await done(client, "GET", one) == ended
 
+    for status in ("LOGGED_MODEL_UPLOAD_FAILED", "LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY"):
+        again = await done(client, "PATCH", one, model_id=info["model_id"], status=status)
+        assert again["model"]["info"]["status"] == status
+
     for _ in range(2):
         assert await done(client, "DELETE", one) == {}
     missing = 404, "RESOURCE_DOES_NOT_EXIST", f"Logged model with ID '{info['model_id']}' not found."

@@ -75,7 +75,7 @@ def test_a_stream_in_the_wrong_topic_is_named():
     [
         (lambda: [Point(SeriesKey("k", "", "d" * 2000), 0, 0, 1.0)], "at most 2000 bytes"),
         (lambda: [types.Artifact("p" * 2001, "u", 1, "0", "t", 1)], "artifact.path"),
-        (lambda: [types.ModelFinalized("m", "MAYBE", 1)], "expected READY or FAILED, found 'MAYBE'"),
+        (lambda: [types.ModelFinalized("m", "MAYBE", 1)], "expected READY, FAILED or PENDING, found 'MAYBE'"),
         (lambda: [types.RangeDeclared(SESSION, 2**63 - 2, 5, "dropped", 1)], "are no range"),
     ],
 )
