@@ -1,8 +1,8 @@
 """Remembers writes whose answer did not reach the client, so that a retry joins them and writes nothing.
 
-MLflow's client sends a request again after a 5xx and after a time-out. What was appended by then is in the
+MLflow's client sends a request again after a 503 and after a time-out. What was appended by then is in the
 ledger, or will be: the identical request (method, path and body) that comes next gets the outcome of that
-write. A request is joined only once it is over for its client, because its answer was a 5xx or its
+write. A request is joined only once it is over for its client, because its answer was a 503 or its
 connection is gone: two clients that send the same at the same time are two writes.
 
 Plain dictionaries on the gateway's loop; the clock comes in as an argument.

@@ -63,6 +63,7 @@ async def test_an_experiment_is_created_renamed_deleted_and_restored(stack):
     renamed = await refusal(stack, "/experiments/update", experiment_id=experiment_id, new_name="x")
     assert renamed[1] == "INVALID_STATE"
     await done(stack, "/experiments/restore", experiment_id=experiment_id)
+    await done(stack, "/experiments/update", experiment_id=experiment_id, new_name="x")
     assert (await refusal(stack, "/experiments/restore", experiment_id=experiment_id))[0] == 404
 
 
@@ -309,7 +310,7 @@ async def test_a_body_that_cannot_be_read_is_refused_with_a_message(stack):
     ]:
         async with stack.client.post(API + "/runs/create", data=body, headers=headers) as answer:
             assert answer.status == status
-            assert set(await answer.json()) == {"error_code", "message"}
+            assert set(await answer.json()) == {"error_code", "message", "sqlstate", "error_class"}
 
 
 async def test_what_is_not_served_says_so(stack):

@@ -1,4 +1,4 @@
-"""Errors as MLflow's clients expect them: ``{"error_code": …, "message": …}``."""
+"""Errors as MLflow's clients expect them: ``{"error_code": …, "message": …}`` and how MLflow classes them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -28,6 +28,18 @@ _STATUS: Final[Mapping[str, int]] = {
     AWAY: 503,
 }
 
+_CLASS: Final[Mapping[str, tuple[str, str]]] = {
+    INVALID: ("KAM00", "INVALID_PARAMETER_VALUE"),
+    EXISTS: ("KAM00", "RESOURCE_ALREADY_EXISTS"),
+    BAD_REQUEST: ("KAM00", "INVALID_PARAMETER_VALUE"),
+    MISSING: ("KAM00", "RESOURCE_NOT_FOUND"),
+    NO_ENDPOINT: ("KAM00", "RESOURCE_NOT_FOUND"),
+    INVALID_STATE: ("XXM00", "CLIENT_INTERNAL_ERROR"),
+    INTERNAL: ("XXM00", "CLIENT_INTERNAL_ERROR"),
+    AWAY: ("XXM00", "CLIENT_INTERNAL_ERROR"),
+}
+"""What MLflow says besides of some codes: an SQLSTATE and a class."""
+
 
 class MlflowError(Exception):
     """An answer that is an error; the status follows from the code unless one is given."""
@@ -41,7 +53,10 @@ class MlflowError(Exception):
 
     def response(self) -> web.Response:
         """The answer; a 503 says when to come again."""
-        body = orjson.dumps({"error_code": self.code, "message": self.message})
+        found = {"error_code": self.code, "message": self.message}
+        if self.code in _CLASS:
+            found["sqlstate"], found["error_class"] = _CLASS[self.code]
+        body = orjson.dumps(found)
         response = web.Response(status=self.status, body=body, content_type="application/json")
         if self.status == 503:
             response.headers["Retry-After"] = str(self.retry_after)

@@ -33,11 +33,6 @@ async def of_runs(services: Services, request: web.Request) -> Needs:
     return await services.ledger.at_least_for(CATALOG, *streams)
 
 
-async def of_artifacts(services: Services, request: web.Request) -> Needs:
-    """Files are listed from the store; that their run exists is all that is read."""
-    return await of_runs(services, request)
-
-
 ROUTES: Final = (
     Read("GET", "/experiments/get", of_catalog),
     Read("GET", "/experiments/get-by-name", of_catalog),

@@ -50,7 +50,7 @@ def run_info(run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         "run_uuid": run_id,
         "experiment_id": str(experiment_id),
         "run_name": fields["name"] or "",
-        "user_id": fields["user"] or UNKNOWN,
+        "user_id": fields["user"] or "",
         "status": fields["status"],
         "start_time": fields["start_time"],
         "end_time": fields["end_time"],
@@ -80,7 +80,9 @@ async def create(services: Services, call: Call) -> Conclusion:
             None, _created(run_id, known.fields, tags | {rules.RUN_NAME_TAG: known.fields["name"]})
         )
     tags.setdefault(rules.RUN_NAME_TAG, name)
-    user = _known(fields.get("user_id", "")) or _known(tags.get("mlflow.user", ""))
+    user = fields.get("user_id", "")
+    if user in {"", UNKNOWN}:
+        user = tags.get("mlflow.user", user)
     run = {
         "experiment_id": experiment_id,
         "experiment_name": experiment["name"],
@@ -110,10 +112,6 @@ async def create(services: Services, call: Call) -> Conclusion:
 def _created(run_id: str, run: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
     data = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
     return {"run": {"info": run_info(run_id, run), "data": data, "inputs": {}}}
-
-
-def _known(user: str) -> str:
-    return "" if user == UNKNOWN else user
 
 
 def _tags(fields: Mapping[str, Any]) -> dict[str, str]:

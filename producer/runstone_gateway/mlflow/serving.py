@@ -49,7 +49,7 @@ def writing(services: Services, route: Write) -> Handler:
             found = answer(await attempt.conclusion())
             delivered = not gone()
         except MlflowError as refused:
-            delivered = refused.status < 500 and not gone()
+            delivered = refused.status != 503 and not gone()
             raise
         else:
             return found
@@ -97,7 +97,7 @@ def in_mlflows_words(serve: Handler) -> Handler:
             LOG.exception("request %s: %s %s failed", found, request.method, request.path)
             return MlflowError(INTERNAL, f"The gateway failed; its log tells more under {found}.").response()
         LOG.info(
-            "%s %s is answered with %d %s: %s",
+            "%s %s is answered with %d %s: %r",
             request.method, request.path, wrong.status, wrong.code, wrong.message[:500],
         )  # fmt: skip
         return wrong.response()

@@ -18,7 +18,7 @@ from runstone_gateway.undelivered import Conclusion
 LOGGED_MODELS_TAG: Final = "mlflow.log-model.history"
 """The tag in which MLflow's clients of version 2 list the models of a run."""
 
-_LISTED: Final = ("run_id", "utc_time_created", "artifact_path", "model_uuid")
+_LISTED: Final = ("run_id", "artifact_path", "utc_time_created", "model_uuid")
 """What the list says of a model besides its flavors."""
 
 
@@ -84,7 +84,7 @@ def _with_model(listed: str, model: dict[str, Any]) -> str:
         models = json.loads(listed)
     except ValueError:
         models = []  # somebody set the tag to a text of their own
-    kept = {name: value for name, value in model.items() if name in _LISTED}
+    kept: dict[str, Any] = {name: model[name] for name in _LISTED if name in model}
     if isinstance(flavors := model["flavors"], dict):
         kept["flavors"] = {
             flavor: {k: v for k, v in config.items() if k != "config"} if isinstance(config, dict) else config

@@ -1,4 +1,4 @@
-"""Errors as MLflow's clients expect them: ``{"error_code": …, "message": …}``."""
+"""Errors as MLflow's clients expect them: ``{"error_code": …, "message": …}`` and how MLflow classes them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -19,6 +19,15 @@ PREFIXES: Final = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
 """Every route is served below both; below the second for MLflow's own pages."""
 
 _STATUS: Final[Mapping[str, int]] = {INVALID: 400, MISSING: 404, NO_ENDPOINT: 404, INTERNAL: 500, AWAY: 503}
+
+_CLASS: Final[Mapping[str, tuple[str, str]]] = {
+    INVALID: ("KAM00", "INVALID_PARAMETER_VALUE"),
+    MISSING: ("KAM00", "RESOURCE_NOT_FOUND"),
+    NO_ENDPOINT: ("KAM00", "RESOURCE_NOT_FOUND"),
+    INTERNAL: ("XXM00", "CLIENT_INTERNAL_ERROR"),
+    AWAY: ("XXM00", "CLIENT_INTERNAL_ERROR"),
+}
+"""What MLflow says besides of each code: an SQLSTATE and a class."""
 
 
 class MlflowError(Exception):
@@ -75,5 +84,7 @@ def _code(problem: Problem) -> str:
 
 
 def _response(status: int, code: str, message: str, more: Mapping[str, str]) -> web.Response:
-    body = orjson.dumps({"error_code": code, "message": message})
+    sqlstate, error_class = _CLASS[code]
+    found = {"error_code": code, "message": message, "sqlstate": sqlstate, "error_class": error_class}
+    body = orjson.dumps(found)
     return web.Response(status=status, body=body, content_type="application/json", headers=more)

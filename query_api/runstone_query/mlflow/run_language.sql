@@ -1,8 +1,9 @@
 -- What MLflow's search for runs has in addition to the native one, or otherwise.
 
 -- name: attribute_user_id
--- Who ran it; MLflow's word where nobody knows.
-coalesce(nullif(r.user_name, ''), 'unknown')
+-- Who ran it: as MLflow's client said, else MLflow's word where nobody knows.
+CASE WHEN r.context ->> 'client' = 'mlflow' THEN coalesce(r.user_name, '')
+     ELSE coalesce(nullif(r.user_name, ''), 'unknown') END
 
 -- name: attribute_artifact_uri
 -- Where the run's artifacts lie, as MLflow's client is told.
