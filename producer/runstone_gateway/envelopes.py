@@ -34,7 +34,9 @@ BODY_MOST: Final = 64 * MIB
 """Bytes of a request."""
 
 WAITING_MOST: Final = 128 * MIB
-"""Bytes that wait for Kafka's acknowledgement, of all requests; beyond it the answer is 503 at once."""
+RECEIVED_MOST: Final = 256 * MIB
+"""Bytes that wait for Kafka's acknowledgement, and of bodies in memory, of all requests together; beyond them
+the answer is 503 at once."""
 
 ACK_DEADLINE: Final = 15.0
 """Seconds for Kafka to acknowledge, less than what a sender waits for the answer."""
@@ -71,6 +73,7 @@ class Envelopes:
         self._publisher: Publisher | None = None
         self._waiting: dict[Identity, asyncio.Future[int]] = {}
         self._bytes = 0
+        self._received = 0
 
     async def start(self) -> None:
         """Nothing is connected yet."""
@@ -100,11 +103,29 @@ class Envelopes:
                 "Another installation",
                 f"this is installation {facts.installation_id}, the envelopes are for {meant[:100]!a}",
             )
-        body = await _body(request)
-        if body is None:
-            return _too_large()
+        parts: list[bytes] = []
         try:
-            records = await asyncio.to_thread(_checked, body)
+            refusal = await self._receive(request, parts)
+            return refusal or await self._check_and_publish(parts, facts)
+        finally:
+            self._received -= sum(map(len, parts))
+
+    async def _receive(self, request: web.Request, parts: list[bytes]) -> web.Response | None:
+        """Read the body into *parts*; the answer where it is too much."""
+        size = 0
+        async for part in request.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            self._received += len(part)
+            if size > BODY_MOST:
+                return _too_large()
+            if self._received > RECEIVED_MOST:
+                return problem(503, "Too many requests at once", "send the same again in a moment")
+        return None
+
+    async def _check_and_publish(self, parts: list[bytes], facts: Facts) -> web.Response:
+        try:
+            records = await asyncio.to_thread(_checked, b"".join(parts))
         except _BadEnvelopeError as wrong:
             return problem(
                 400,
@@ -173,17 +194,6 @@ def _unfit(request: web.Request) -> web.Response | None:
 
 def _too_large() -> web.Response:
     return problem(413, "Too large", f"a request may have {BODY_MOST} bytes; send fewer envelopes at once")
-
-
-async def _body(request: web.Request) -> bytes | None:
-    """The body; None where it is too large."""
-    parts, size = [], 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > BODY_MOST:
-            return None
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _checked(body: bytes) -> list[_Record]:
