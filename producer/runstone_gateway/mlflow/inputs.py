@@ -7,7 +7,7 @@ from runstone.events import Event
 from runstone.events.types import DatasetInput, ModelInput, ModelOutput
 from runstone_gateway.clock import now_ms
 from runstone_gateway.mlflow import rules
-from runstone_gateway.mlflow.errors import invalid
+from runstone_gateway.mlflow.errors import BAD_REQUEST, MlflowError, invalid
 from runstone_gateway.mlflow.messages import INTEGER, TAG, many, message
 from runstone_gateway.mlflow.routing import Call, Write
 from runstone_gateway.mlflow.runs import acknowledged
@@ -29,6 +29,8 @@ async def log_inputs(services: Services, call: Call) -> Conclusion:
         dataset, tags = found.get("dataset", {}), found.get("tags", ())
         _check_dataset(dataset)
         checked = {tag.get("key", ""): tag.get("value", "") for tag in tags}
+        if len(checked) < len(tags):
+            raise MlflowError(BAD_REQUEST, "A tag of a dataset is given more than once.")
         for key, value in checked.items():
             rules.check_length("key", rules.INPUT_TAG_KEY_MAX, key)
             rules.check_length("value", rules.INPUT_TAG_VALUE_MAX, value)
