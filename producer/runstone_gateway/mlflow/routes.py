@@ -74,15 +74,19 @@ async def _version(_request: web.Request) -> web.Response:
 
 
 async def _server_info(_request: web.Request) -> web.Response:
-    """What this server can do; the client asks before it transfers large files."""
+    """What this server can do; the client asks before it transfers large files.
+
+    Files go through this address by themselves: a client may not reach the store. Whoever knows that it can
+    asks for parts and signed addresses, which are there all the same.
+    """
     found = {
         "store_type": None,
         "workspaces_enabled": False,
         "trace_archival_enabled": False,
         "multipart_uploads_enabled": False,
         "multipart_downloads_enabled": False,
-        "presigned_upload_run_id_supported": False,
-        "presigned_upload_model_id_supported": False,
+        "presigned_upload_run_id_supported": True,
+        "presigned_upload_model_id_supported": True,
         "features_enabled": {"gateway": False},
     }
     return web.Response(body=orjson.dumps(found), content_type="application/json")
