@@ -234,6 +234,13 @@ class Ledger:
         """Where a partition ends now, everybody's writes included. Raises `KafkaAwayError`."""
         return (await self._ends.ask([place]))[place]
 
+    async def ends(self) -> Needs:
+        """What a read must have to see whatever anybody wrote before now. Raises `KafkaAwayError`."""
+        needs: Needs = {}
+        for (topic, partition), offset in (await self._ends.ask(list(self._floors))).items():
+            needs.setdefault(topic, {})[str(partition)] = offset
+        return needs
+
     def _needs(self, places: Sequence[Place]) -> Needs:
         needs: Needs = {}
         for place in places:

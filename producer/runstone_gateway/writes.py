@@ -64,11 +64,14 @@ class Writes:
         """The logged model with those of *params* that it has, and its stream; None where there is none."""
         # its stream is its source run's, which only the read model knows: ask without naming a partition
         await self.ledger.ready()
-        found = await self._ask({"models": [model_id]}, None, None)
-        told = found["models"].get(model_id)
+        asked = {"models": [model_id]}
+        told = (await self._ask(asked, None, None))["models"].get(model_id)
         if told is None and not self.overlay.has(model_id):
-            found = await self._ask({"models": [model_id]}, await self.ledger.at_least_for_all(), None)
-            told = found["models"].get(model_id)
+            told = (await self._ask(asked, await self.ledger.ends(), None))["models"].get(model_id)
+        elif told is not None:
+            place = self.ledger.place(str(told["stream"]))
+            if (floor := self.ledger.unapplied_floor(place)) is not None:
+                told = (await self._ask(asked, _needs(place, floor), None))["models"].get(model_id)
         subject = self.overlay.over(model_id, told, params)
         return None if subject is None else (str(subject.fields["stream"]), subject)
 

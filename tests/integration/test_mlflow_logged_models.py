@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient
 
-from tests.fix_stack import Stack
+from tests.fix_stack import Stack, another_gateway
 from tests.mlflow_calls import done, refused
 
 
@@ -88,6 +88,22 @@ async def test_what_contradicts_what_was_written_a_moment_ago_is_refused(stack: 
     for model_id in models:
         params = (await done(client, "GET", f"logged-models/{model_id}"))["model"]["data"]["params"]
         assert params == [{"key": key, "value": "1"} for key in ("a", *(f"p{n}" for n in range(10)))]
+
+
+async def test_a_model_that_another_gateway_made_a_moment_ago_is_known(stack: Stack) -> None:
+    async with another_gateway(stack) as other:
+        for n in range(5):
+            one = stack.client if n % 2 else other
+            two = other if n % 2 else stack.client
+            model_id = await a_model(one, params=pairs(a="1"))
+            path = f"logged-models/{model_id}"
+            assert (await refused(two, "POST", f"{path}/params", model_id=model_id, params=pairs(a="2")))[
+                0
+            ] == 400
+            await done(one, "PATCH", f"{path}/tags", tags=pairs(t="x"))
+            await done(two, "DELETE", f"{path}/tags/t")
+            ended = await done(two, "PATCH", path, model_id=model_id, status="LOGGED_MODEL_READY")
+            assert ended["model"]["info"]["status"] == "LOGGED_MODEL_READY"
 
 
 async def test_a_logged_model_is_not_made_or_changed_against_mlflows_rules(stack: Stack) -> None:

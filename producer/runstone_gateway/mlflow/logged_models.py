@@ -7,10 +7,11 @@ that would make a run of it.
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from runstone.events import CATALOG, Event, types
 from runstone_gateway.clock import now_ms
-from runstone_gateway.ledger import Written, merged
+from runstone_gateway.ledger import Needs, merged
 from runstone_gateway.mlflow import rules
 from runstone_gateway.mlflow.artifact_locations import location_of, model_root
 from runstone_gateway.mlflow.errors import BAD_REQUEST, MlflowError, invalid, missing
@@ -152,7 +153,7 @@ async def _finalize(services: Services, call: Call) -> Conclusion:
 
     async def conclude() -> Mapping[str, Any]:
         await written.wait()
-        return await _read(services, model_id, written)
+        return await _read(services, model_id, written.needs)
 
     return conclude
 
@@ -190,7 +191,8 @@ async def _set_tags(services: Services, call: Call) -> Conclusion:
 async def _delete_tag(services: Services, call: Call) -> Conclusion:
     model_id, key = call.path["model_id"], call.path["key"]
     stream, _ = await _model(services, model_id)
-    found = await _read(services, model_id, None)
+    topic, partition = place = services.ledger.place(stream)
+    found = await _read(services, model_id, {topic: {str(partition): await services.ledger.end(place)}})
     if key not in {tag["key"] for tag in found["model"]["info"].get("tags", ())}:
         raise missing(f"No tag with key {key!r} found for model with ID {model_id!r}.")
     event = types.ModelTagDeleted(model_id, key, now_ms())
@@ -204,13 +206,10 @@ async def _model(services: Services, model_id: str, params: Sequence[str] = ()) 
     return found
 
 
-async def _read(services: Services, model_id: str, written: Written | None) -> dict[str, Any]:
-    """The model as the read API shows it, with what this gateway wrote, or at least *written*."""
-    if written is None:
-        needs = await services.ledger.at_least_for_all()
-    else:
-        needs = merged(await services.ledger.at_least_for(CATALOG), written.needs)
-    path = f"/api/2.0/mlflow/logged-models/{model_id}?allow_deleted=true"
+async def _read(services: Services, model_id: str, needs: Needs) -> dict[str, Any]:
+    """The model as the read API shows it, with *needs* and what this gateway asked of the catalog."""
+    needs = merged(await services.ledger.at_least_for(CATALOG), needs)
+    path = f"/api/2.0/mlflow/logged-models/{quote(model_id, safe='')}?allow_deleted=true"
     found = await services.read_api.get(path, needs)
     if found is None:
         raise no_logged_model(model_id)
