@@ -40,6 +40,7 @@ class Writes:
         self.overlay = Overlay()
         self._read_api = read_api
         self._remembered: OrderedDict[str, tuple[float, Subject]] = OrderedDict()
+        self._forgotten = 0
 
     async def run(
         self, run_id: str, params: Sequence[str] = (), tags: Sequence[str] = (), *, fresh: bool = False
@@ -53,11 +54,12 @@ class Writes:
         """
         if not (params or tags or fresh) and (known := self._recall(run_id)) is not None:
             return known
-        asked = {"runs": {run_id: {"params": list(params), "tags": list(tags)}}}
+        asked, forgotten = {"runs": {run_id: {"params": list(params), "tags": list(tags)}}}, self._forgotten
         found = await self._subject("runs", run_id, asked, run_id, params, tags)
         if found is None or found.fields.get("experiment_id") is None:
             return None  # of a run that has not begun there may be points, but it is in no experiment
-        self._remember(run_id, found)
+        if forgotten == self._forgotten:
+            self._remember(run_id, found)
         return found
 
     async def model(self, model_id: str, params: Sequence[str] = ()) -> tuple[str, Subject] | None:
@@ -146,7 +148,8 @@ class Writes:
         return written
 
     def forget(self, experiment_id: int) -> None:
-        """The experiment's lifecycle has changed, and with it its runs'."""
+        """The experiment's lifecycle has changed, and its runs' with it; also of those just asked about."""
+        self._forgotten += 1
         for run_id, (_, known) in list(self._remembered.items()):
             if known.fields.get("experiment_id") == experiment_id:
                 del self._remembered[run_id]
@@ -205,6 +208,8 @@ class Writes:
         since, known = self._remembered.get(run_id, (0.0, None))
         if known is None or asyncio.get_running_loop().time() - since > REMEMBERED_FOR:
             return None
+        if known.fields["lifecycle_stage"] != "active":
+            return None  # nobody is refused by memory alone
         self._remembered.move_to_end(run_id)
         return known
 
