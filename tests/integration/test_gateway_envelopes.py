@@ -148,20 +148,28 @@ async def test_records_go_round_and_back_in_order_with_every_one_applied_once(
                 key, value = run.encode(), param(session, run, seq)
                 futures.append(publisher.submit(f"{stack.prefix}.events", partition, key, value, headers))
 
+    async def until_it_goes(round_: bool) -> None:
+        """Log on until the way has changed, and some more."""
+        async with asyncio.timeout(30):
+            while publisher._goes_round is not round_:
+                submit(len(futures) // 5, len(futures) // 5 + 1)
+                await asyncio.sleep(0.01)
+        submit(len(futures) // 5, len(futures) // 5 + 40)
+
     try:
         submit(0, 40)
-        async with asyncio.timeout(20):
+        await until_it_goes(round_=True)
+        async with asyncio.timeout(30):
             await asyncio.gather(*futures)
         assert troubles[0]
         assert troubles[-1] is None
         publisher.retarget(stack.bootstrap)
-        submit(40, 80)
-        async with asyncio.timeout(20):
-            while publisher._goes_round:
-                submit(len(futures) // 5, len(futures) // 5 + 1)
-                await asyncio.sleep(0.01)
-        submit(len(futures) // 5, len(futures) // 5 + 20)
-        async with asyncio.timeout(20):
+        await until_it_goes(round_=False)
+        publisher.retarget(UNREACHABLE)
+        await until_it_goes(round_=True)
+        publisher.retarget(stack.bootstrap)
+        await until_it_goes(round_=False)
+        async with asyncio.timeout(30):
             await asyncio.gather(*futures)
     finally:
         await publisher.close()

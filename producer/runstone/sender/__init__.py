@@ -9,5 +9,7 @@ records into envelopes, ``delivery`` moves them in bounded slabs, ``publisher`` 
 them until the broker has them, ``destinations`` knows whom to send to, ``uploads`` takes the artifacts,
 ``liveness`` says which process is gone, ``syncing`` makes segments durable, ``waking`` sleeps.
 
+``detour`` is the publisher's way round by HTTP where brokers do not answer but the gateway does.
+
 ``publisher``, ``connect`` and ``kafka_settings`` know nothing of the spool; the gateway uses them too.
 """

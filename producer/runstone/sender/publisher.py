@@ -391,7 +391,7 @@ class Publisher:
             self._trusted.clear()
             raise _Stranger(f"its cluster id is {found}, it was {self.cluster_id}")
 
-    def _refused(self, lane: _Lane, refusal: KafkaError) -> None:
+    def _refused(self, lane: _Lane, refusal: Exception) -> None:
         if len(lane.queue) > 1 and not lane.alone:
             lane.alone = len(lane.queue)
             return
