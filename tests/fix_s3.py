@@ -52,11 +52,14 @@ def _go() -> str:
 
 
 def _run(command: list[str], **environment: str) -> None:
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=600
-    )
-    if done.returncode:
-        why = done.stderr.strip().splitlines()[-1:]
+    try:
+        done = subprocess.run(
+            command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=600
+        )
+        why = done.stderr.strip().splitlines()[-1:] if done.returncode else None
+    except subprocess.TimeoutExpired:
+        why = ["not within 10 minutes"]
+    if why is not None:
         pytest.skip(f"the S3 server versitygw cannot be built here: {' '.join(command[:3])}: {why}")
 
 
