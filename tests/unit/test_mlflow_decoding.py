@@ -80,6 +80,9 @@ def test_what_does_not_fit_is_refused_and_named(body, named):
 def test_what_is_required_is_looked_for_under_its_own_name_and_a_runs_old_one():
     assert "Missing value for required parameter 'run_id'." in refused({"runId": "r"}, "run_id")
     assert "'key'" in refused({"key": ""}, "key")
+    assert "Missing value for required parameter 'value'" in refused({"value": ""}, "value")
+    assert "Missing value for required parameter 'run_id'" in refused({"value": "x"}, "run_id", "value")
+    assert "Invalid value \"x\" for parameter 'value'" in refused({"value": "x"}, "value", "run_id")
     assert decode(SHAPE, {"run_uuid": "r"}, ("run_id",)) == {"run_uuid": "r"}
 
 

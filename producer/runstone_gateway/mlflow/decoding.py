@@ -130,16 +130,22 @@ def decode(
         MlflowError: in MLflow's words.
     """
     refuse_two_names(message, found)
+    unfit: UnfitError | None = None
+    fields: Fields = {}
     try:
         fields = convert(message, found, "")
     except UnfitError as wrong:
-        raise unfit_parameter(wrong) from None
-    for name in required:
+        unfit = wrong
+    for name in required:  # in the order in which MLflow's server looks at them
         value = found.get(name)
         if name == "run_id" and value is None:
             value = found.get("run_uuid")
         if value is None or value == "":
             raise lacks(name)
+        if unfit is not None and unfit.path == name:
+            break
+    if unfit is not None:
+        raise unfit_parameter(unfit)
     if check is not None:
         check(found)
     return fields
