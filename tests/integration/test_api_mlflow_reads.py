@@ -189,6 +189,24 @@ async def test_a_search_finds_by_mlflows_filters(api: TestClient, rows: Rows) ->
     assert await post(api, "runs/search", experiment_ids=[]) == {}
 
 
+async def test_an_infinity_is_searched_as_the_largest_number(api: TestClient, rows: Rows) -> None:
+    churn = await rows.experiment("churn")
+    for name, value in (("a", math.inf), ("b", -math.inf), ("c", math.nan), ("d", 1.0)):
+        await rows.run(run_id=name, name=name, metrics={"m": value})
+        await rows.run(run_id=name * 2, name=name.upper(), metrics={"m": value}, status="RUNNING")
+    for text, expected in (
+        ("metrics.m > 1e308", "Aa"),
+        ("metrics.m < 1e308", "BDbd"),
+        ("metrics.m = 1e400", ""),
+        ("metrics.m >= 1.7976931348623157e308", "Aa"),
+        ("metrics.m > 1.7976931348623157e308", ""),
+        ("metrics.m < 1e400", "ABDabd"),
+        ("metrics.m != 1e400", "ABCDabcd"),
+        ("metrics.m <= -1e400", ""),
+    ):
+        assert await names(api, churn, filter=text, order_by=["run_name"]) == expected, text
+
+
 async def test_a_run_of_a_deleted_experiment_is_deleted_until_that_is_restored(
     api: TestClient, rows: Rows
 ) -> None:
@@ -371,7 +389,7 @@ REFUSED = [
     ("GET", "metrics/get-history", {"run_id": "x", "metric_key": "k", "max_results": "0"}, "INVALID_PARAMETER_VALUE", "positive"),
     ("GET", "metrics/get-history", {"run_id": "x", "metric_key": "k", "page_token": "junk"}, "INVALID_PARAMETER_VALUE", "page token"),
     ("GET", "metrics/get-history", {"run_id": "x", "metric_key": "k", "page_token": "eyJvZmZzZXQiOiAtMX0="}, "INVALID_PARAMETER_VALUE", "page token"),
-    ("POST", "runs/search", {"experiment_ids": ["1"], "max_results": 50001}, "INVALID_PARAMETER_VALUE", "50000"),
+    ("POST", "runs/search", {"experiment_ids": ["1"], "max_results": 50001}, "INVALID_PARAMETER_VALUE", "50001"),
     ("POST", "runs/search", {"experiment_ids": ["1"], "max_results": 2**70}, "INVALID_PARAMETER_VALUE", "max_results"),
     ("POST", "runs/search", {"experiment_ids": ["1"], "max_results": "x"}, "INVALID_PARAMETER_VALUE", "max_results"),
     ("POST", "runs/search", {"experiment_ids": "1"}, "INVALID_PARAMETER_VALUE", "experiment_ids"),

@@ -17,7 +17,7 @@ from runstone_query.configuration import BODY_MAX
 from runstone_query.inputs import storable
 from runstone_query.mlflow.errors import MlflowError, invalid
 
-_DOCS: Final = " See the API docs for more information about request parameters."
+DOCS: Final = " See the API docs for more information about request parameters."
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
@@ -50,7 +50,7 @@ class Asked:
         """A text that is not empty."""
         found = self.text(name)
         if not found:
-            raise invalid(f"Missing value for required parameter '{name}'.{_DOCS}")
+            raise invalid(f"Missing value for required parameter '{name}'.{DOCS}")
         return found
 
     def run_id(self) -> str:
@@ -133,7 +133,7 @@ def wrong_value(name: str, found: object) -> MlflowError:
         shown = shown[:199] + "…"
     return invalid(
         f"Invalid value {shown} for parameter '{name}' supplied: "
-        f" Hint: Value was of type '{type(found).__name__}'.{_DOCS}"
+        f" Hint: Value was of type '{type(found).__name__}'.{DOCS}"
     )
 
 

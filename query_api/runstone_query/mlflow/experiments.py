@@ -63,7 +63,7 @@ async def search_experiments(request: web.Request) -> web.Response:
     sought = Sought(
         EXPERIMENTS,
         parsed_filter(text, LANGUAGE),
-        parsed_order(order_by, LANGUAGE) or ORDER_DEFAULT,
+        parsed_order(order_by, LANGUAGE, once=False) or ORDER_DEFAULT,
         [] if shown is None else [("in_lifecycle_stage", shown)],
         ["experiments", text, order_by, shown],
         fields.max_results(0, MAX_RESULTS_MOST),

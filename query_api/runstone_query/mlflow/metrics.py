@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from runstone_query.mlflow import histories
-from runstone_query.mlflow.asked import asked
+from runstone_query.mlflow.asked import DOCS, asked
 from runstone_query.mlflow.endpoints import Endpoint, answer
 from runstone_query.mlflow.errors import invalid
 from runstone_query.mlflow.histories import Point
@@ -100,19 +100,16 @@ async def get_history_bulk_interval(request: web.Request) -> web.Response:
     fields = await asked(request)
     run_ids = fields.texts("run_ids")
     if not run_ids:
-        raise invalid(
-            "Missing value for required parameter 'run_ids'. See the API docs for more information about "
-            "request parameters."
-        )
+        raise invalid(f"Missing value for required parameter 'run_ids'.{DOCS}")
     if len(run_ids) > RUNS_MOST:
         raise invalid(
             f"GetMetricHistoryBulkInterval request must specify at most {RUNS_MOST} run_ids. "
-            f"Received {len(run_ids)} run_ids."
+            f"Received {len(run_ids)} run_ids.{DOCS}"
         )
     key = fields.required_text("metric_key")
     limit = fields.integer("max_results", SAMPLED_MOST)
     if not 1 <= limit <= SAMPLED_MOST:
-        raise invalid(f"max_results must be between 1 and {SAMPLED_MOST}.")
+        raise invalid(f"max_results must be between 1 and {SAMPLED_MOST}.{DOCS}")
     if fields.has("start_step") != fields.has("end_step"):
         raise invalid("If either start step or end step are specified, both must be specified.")
     start, end = fields.integer("start_step", _STEP_MIN), fields.integer("end_step", -_STEP_MIN - 1)

@@ -35,7 +35,8 @@ LANGUAGE: Final = Language(
     KEYS,
 )
 
-_OWN: Final = pieces(__file__, "run_language.sql")
+_PIECES: Final = pieces(__file__, "run_language.sql")
+_OWN: Final = {name: fill(block, stored=_PIECES["stored"]) for name, block in _PIECES.items()}
 
 DERIVED_TAGS: Final[Mapping[str, str]] = {
     "mlflow.parentRunId": "derived_parent_run_id",

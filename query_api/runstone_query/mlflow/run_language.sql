@@ -1,5 +1,24 @@
 -- What MLflow's search for runs has in addition to the native one, or otherwise.
 
+-- name: metric_compared
+-- Does the latest value of this metric compare so? As in the native search, but an infinity is the largest number,
+-- as MLflow's stores keep it; that matters for comparisons with that number and beyond, which take no index.
+((r.status NOT IN ('RUNNING', 'SCHEDULED') AND r.run_id IN (
+     SELECT m.run_id FROM {schema}.ranked_metrics m
+     WHERE m.key = {key}::text AND ({nan} OR m.value <> 'NaN')
+       AND ((abs({value}) < 1.7976931348623157e308 AND m.value {operator} {value})
+            OR (abs({value}) >= 1.7976931348623157e308 AND {stored} {operator} {value}))))
+ OR (r.status IN ('RUNNING', 'SCHEDULED') AND EXISTS (
+     SELECT FROM (
+         SELECT m.value FROM {schema}.latest_metrics m
+         WHERE m.run_id = r.run_id AND m.key = {key}::text
+         ORDER BY m.step DESC, m.time DESC, m.value = 'NaN', m.value DESC LIMIT 1) m
+     WHERE {stored} {operator} {value} AND ({nan} OR m.value <> 'NaN'))))
+
+-- name: stored
+-- A metric's value as MLflow's stores keep it.
+(CASE m.value WHEN 'Infinity' THEN 1.7976931348623157e308 WHEN '-Infinity' THEN -1.7976931348623157e308 ELSE m.value END)
+
 -- name: attribute_user_id
 -- Who ran it: as MLflow's client said, else MLflow's word where nobody knows.
 CASE WHEN r.context ->> 'client' = 'mlflow' THEN coalesce(r.user_name, '')

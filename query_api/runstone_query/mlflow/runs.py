@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from runstone_query.mlflow import large_fields, pages, run_documents
-from runstone_query.mlflow.asked import asked
+from runstone_query.mlflow.asked import Asked, asked, wrong_value
 from runstone_query.mlflow.endpoints import Endpoint, answer
 from runstone_query.mlflow.errors import no_run
 from runstone_query.mlflow.pages import Sought
@@ -32,6 +32,12 @@ async def get_run(request: web.Request) -> web.Response:
     return answer({"run": found.documents[0]})
 
 
+def _limit(fields: Asked) -> int:
+    if (found := fields.integer("max_results", MAX_RESULTS_DEFAULT)) > MAX_RESULTS_MOST:
+        raise wrong_value("max_results", found)
+    return fields.max_results(MAX_RESULTS_DEFAULT, MAX_RESULTS_MOST)
+
+
 async def search_runs(request: web.Request) -> web.Response:
     """A page of the runs of some experiments that match a filter."""
     fields = await asked(request)
@@ -44,7 +50,7 @@ async def search_runs(request: web.Request) -> web.Response:
         parsed_order(order_by, LANGUAGE),
         Scope(ids, shown).conditions,
         ["runs", ids, text, order_by, shown],
-        fields.max_results(MAX_RESULTS_DEFAULT, MAX_RESULTS_MOST),
+        _limit(fields),
         fields.text("page_token"),
     )
 

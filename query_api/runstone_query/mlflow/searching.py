@@ -30,8 +30,12 @@ def parsed_filter(text: str, language: Language) -> And:
         raise invalid(f"Invalid clause(s) in filter string: {wrong}") from None
 
 
-def parsed_order(texts: Sequence[str], language: Language) -> list[OrderTerm]:
-    """The terms of an order, each field once. Raises `MlflowError`."""
+def parsed_order(texts: Sequence[str], language: Language, *, once: bool = True) -> list[OrderTerm]:
+    """The terms of an order; a field that comes again is refused, or with *once* false left out.
+
+    Raises:
+        MlflowError: 400.
+    """
     if len(texts) > _TERMS_MAX:
         raise invalid(f"`order_by` has {len(texts)} terms; at most {_TERMS_MAX} are possible")
     terms: list[OrderTerm] = []
@@ -40,9 +44,10 @@ def parsed_order(texts: Sequence[str], language: Language) -> list[OrderTerm]:
             term = parse_order(text, language)
         except SearchError as wrong:
             raise invalid(f"Invalid order_by clause '{text[:200]}': {wrong}") from None
-        if any(term.field == other.field for other in terms):
+        if all(term.field != other.field for other in terms):
+            terms.append(term)
+        elif once:
             raise invalid(f"`order_by` contains duplicate fields: {list(texts)}")
-        terms.append(term)
     return terms
 
 
