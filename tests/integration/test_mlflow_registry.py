@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient
 
@@ -130,6 +131,34 @@ async def test_versions_have_aliases_stages_and_tags_of_their_own(stack: Stack) 
     assert gone == (400, "INVALID_PARAMETER_VALUE", "Registered model alias best not found.")
     found = await done(client, "POST", "model-versions/create", name="churn", source="s3://bucket/new")
     assert found["model_version"]["version"] == "4"
+
+
+async def test_a_version_whose_number_was_not_told_in_time_is_told_to_the_retry_and_made_once(
+    stack: Stack, database: str
+) -> None:
+    client = stack.client
+    await a_model(client)
+    wanted = {"name": "churn", "source": "s3://bucket/x"}
+    connection = await asyncpg.connect(database)
+    async with connection.transaction():
+        # the worker cannot write the model's last version as long as this holds its row
+        await connection.execute("SELECT FROM runstone_g1.registered_models FOR UPDATE")
+        assert (await refused(client, "POST", "model-versions/create", **wanted))[:2] == (
+            503,
+            "TEMPORARILY_UNAVAILABLE",
+        )
+    await connection.close()
+    async with asyncio.timeout(30):  # the worker tries again when it likes, and so does the client
+        while True:
+            status, made = await call(client, "POST", "model-versions/create", **wanted)
+            if status != 503:
+                break
+            await asyncio.sleep(0.1)
+    assert (status, made["model_version"]["version"]) == (200, "1")
+    made = await done(client, "POST", "model-versions/create", **wanted)
+    assert made["model_version"]["version"] == "2"
+    listed = await done(client, "GET", "model-versions/search", filter="name = 'churn'")
+    assert [v["version"] for v in listed["model_versions"]] == ["2", "1"]
 
 
 async def test_where_a_versions_files_lie_is_settled_when_it_is_made(stack: Stack) -> None:
