@@ -19,7 +19,7 @@ from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.tracking._tracking_service import utils
 class Nothing(AbstractStore):
     __abstractmethods__ = frozenset()
-    def __init__(self, store_uri=None, artifact_uri=None): pass
+    def __init__(self, store_uri=None, artifact_uri=None): super().__init__()
     def get_experiment(self, experiment_id): return Experiment("0", "Default", "file:///nowhere", "active")
     def get_experiment_by_name(self, name): return self.get_experiment("0")
     def create_run(self, experiment_id, user_id, start_time, tags, run_name):

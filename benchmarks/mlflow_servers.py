@@ -59,6 +59,8 @@ def in_client(program: str, address: str, *arguments: object, **environment: str
     done = subprocess.run(
         [str(MLFLOW_PYTHON), "-c", program, *map(str, arguments)],
         env=os.environ | quiet | {"MLFLOW_TRACKING_URI": address} | environment,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+        capture_output=True, check=False,
     )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(f"benchmark: the client failed against {address}:\n{done.stderr.decode()[-2000:]}")
     return said_by(done.stdout)

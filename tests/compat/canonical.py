@@ -28,6 +28,9 @@ UNORDERED = {"dataset_inputs", "model_inputs", "model_outputs", "tags", "params"
 Metrics only as part of a run or model ("data.metrics"): those of a history are ordered.
 """
 
+FAULTS = ("too many 500 error responses", "(psycopg2.")
+"""Signs of a server that failed: what the client says of a 5xx, and an error of MLflow's database passed on."""
+
 MADE_UP_NAME = re.compile(r"^[a-z]+-[a-z]+-\d{1,3}$")
 """What MLflow's server calls a run that nobody named."""
 
@@ -135,7 +138,7 @@ class Canon:
             return "<token>"
         if MADE_UP_NAME.match(text):
             return "<made-up name>"
-        text = _ANSWER.sub(_without_classification, text)
+        text = _ANSWER.sub(_error_answer, text)
         for address in self._addresses:
             text = text.replace(address, "<server>")
         for found in _IDS.findall(text):
@@ -171,7 +174,7 @@ class Canon:
         )
 
     def _raised(self, error: BaseException) -> Any:
-        if "too many 500 error responses" in str(error):
+        if any(sign in str(error) for sign in FAULTS):
             return {"status": 500}
         found: dict[str, Any] = {"raised": type(error).__name__, "message": self._text(str(error))}
         if isinstance(error, MlflowException):
@@ -179,6 +182,8 @@ class Canon:
         return found
 
     def _answer(self, answer: requests.Response) -> Any:
+        if answer.status_code >= 400 and any(sign in answer.text for sign in FAULTS):
+            return {"status": 500}
         kind = answer.headers.get("Content-Type", "").partition(";")[0]
         body: Any = answer.text
         if kind == "application/json":
@@ -188,8 +193,8 @@ class Canon:
         return {"status": answer.status_code, "type": kind, "body": self.of(body)}
 
 
-def _without_classification(found: re.Match[str]) -> str:
-    """An error answer within a client's message, without what row ``error-classification`` is about."""
+def _error_answer(found: re.Match[str]) -> str:
+    """An error answer within a client's message; one server's JSON has spaces, the other's has none."""
     try:
         said = json.loads(found[1])
     except ValueError:

@@ -215,7 +215,7 @@ def test_a_store_that_does_not_sign_says_so(on: On) -> None:
     run = on.run(where, start_time=1)
     model = on.client.create_logged_model(where, name="net").model_id
     for what in ({"run_id": run}, {"model_id": model}, {"run_id": run, "model_id": model}, {}):
-        on.http("GET", "artifacts/presigned-download-url", params=what | {"path": "x"})
+        on.http("POST", "artifacts/presigned-download-url", what | {"path": "x"})
         on.http("POST", "artifacts/presigned-upload-url", what | {"path": "x"})
     on.http("GET", f"/api/2.0/mlflow-artifacts/presigned/{where}/{run}/artifacts/x")
     on.http(

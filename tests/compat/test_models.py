@@ -18,6 +18,9 @@ from tests.compat.differential import On, differential
 
 INPUTS, LABELS = make_classification(n_samples=60, n_features=4, random_state=0)
 
+GIVEN: dict[str, Any] = {"pip_requirements": ["scikit-learn"]}
+"""The requirements, so that MLflow starts no process to find them out; one test lets it."""
+
 
 def fitted() -> LogisticRegression:
     return LogisticRegression(max_iter=200).fit(INPUTS, LABELS)
@@ -83,11 +86,11 @@ def test_a_sklearn_model_loads_by_run_by_model_and_by_pyfunc(on: On) -> None:
 @differential
 def test_a_model_without_a_run_and_models_of_many_steps(on: On) -> None:
     where = on.see(mlflow.set_experiment, on.name()).experiment_id
-    on.note("alone", described(mlflow.sklearn.log_model(fitted(), name="alone")))
+    on.note("alone", described(mlflow.sklearn.log_model(fitted(), name="alone", **GIVEN)))
     with mlflow.start_run(run_name="steps") as run:
         for step in range(3):
             made = mlflow.sklearn.log_model(
-                fitted(), name=f"at{step}", step=step, params={"s": step}, tags={"k": step}
+                fitted(), name=f"at{step}", **GIVEN, step=step, params={"s": step}, tags={"k": step}
             )
             mlflow.log_metric("loss", 1.0 / (step + 1), step=step, model_id=made.model_id)
     on.see(mlflow.get_run, run.info.run_id)
@@ -107,7 +110,9 @@ def test_a_model_without_a_run_and_models_of_many_steps(on: On) -> None:
 def test_a_pyfunc_model_of_ones_own(on: On) -> None:
     on.see(mlflow.set_experiment, on.name())
     with mlflow.start_run(run_name="pyfunc") as run:
-        made = mlflow.pyfunc.log_model(name="doubles", python_model=Doubles(), input_example=[1.0, 2.0])
+        made = mlflow.pyfunc.log_model(
+            name="doubles", python_model=Doubles(), **GIVEN, input_example=[1.0, 2.0]
+        )
         on.note("logged", described(made))
     on.note("doubled", mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/doubles").predict([1.0, 4.5]))
 
@@ -117,7 +122,7 @@ def test_a_model_is_registered_and_served_by_alias_version_and_stage(on: On) -> 
     on.see(mlflow.set_experiment, on.name())
     name = on.name("-registered")
     with mlflow.start_run(run_name="trains") as run:
-        made = mlflow.sklearn.log_model(fitted(), name="model", registered_model_name=name)
+        made = mlflow.sklearn.log_model(fitted(), name="model", **GIVEN, registered_model_name=name)
         on.note("logged", described(made))
     on.see(mlflow.register_model, f"runs:/{run.info.run_id}/model", name, tags={"k": "v"})
     on.see(mlflow.register_model, made.model_uri, name)
@@ -191,7 +196,9 @@ def test_evaluation_logs_metrics_of_the_model_and_its_data(on: On) -> None:
     frame = pd.DataFrame(INPUTS, columns=list("abcd")).assign(label=LABELS)
     data = mlflow.data.from_pandas(frame, name="held out", targets="label")
     with mlflow.start_run(run_name="evaluates"):
-        made = mlflow.sklearn.log_model(LinearRegression().fit(frame[list("abcd")], LABELS), name="linear")
+        made = mlflow.sklearn.log_model(
+            LinearRegression().fit(frame[list("abcd")], LABELS), name="linear", **GIVEN
+        )
         for name, value in (("mae", 0.5), ("r2", 0.25)):
             mlflow.log_metric(name, value, dataset=data, model_id=made.model_id)
     on.see(mlflow.get_logged_model, made.model_id)
