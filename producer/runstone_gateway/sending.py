@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import unicodedata
 from typing import Final
 from urllib.parse import quote
 
@@ -10,19 +11,38 @@ from aiohttp import web
 from runstone_gateway.media_types import media_type_of
 from runstone_gateway.stores.store import Opened
 
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_ATTRIBUTE: Final = "!#$&+-.^_`|~"
+"""What may stand as it is in a header's value (RFC 9110, 5.6.2), and encoded (RFC 8187, 3.2.1)."""
+
 _RANGE: Final = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*")
 
 
 def headers_of(path: str) -> dict[str, str]:
     """What is said of the file at *path*: saved, not shown; unguessed; in a sandbox if shown."""
-    name = quote(path.rpartition("/")[2].encode(errors="replace"), safe="")
     return {
         "Content-Type": media_type_of(path),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        "Content-Disposition": disposition(path.rpartition("/")[2]),
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
     }
+
+
+def disposition(name: str) -> str:
+    """The header that has *name* saved under it; what is not ASCII stands encoded behind an approximation."""
+    if name.isascii():
+        return f"attachment; filename={_token_or_quoted(name)}"
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "download"
+    encoded = quote(name.encode(errors="replace"), safe=_ATTRIBUTE)
+    return f"attachment; filename={_token_or_quoted(plain)}; filename*=UTF-8''{encoded}"
+
+
+def _token_or_quoted(name: str) -> str:
+    if _TOKEN.fullmatch(name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 async def send(request: web.Request, opened: Opened, path: str) -> web.StreamResponse:

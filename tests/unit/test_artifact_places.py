@@ -15,11 +15,13 @@ from runstone_gateway.mlflow.artifact_places import (
     Owner,
     check_file,
     check_path,
+    check_reading,
     decoded,
     is_hidden,
     owner_of,
 )
 from runstone_gateway.mlflow.errors import MlflowError
+from runstone_gateway.sending import disposition
 
 RUN = "0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
 MODEL = "m-0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
@@ -73,6 +75,27 @@ def test_no_accepted_path_leaves_its_folder_at_any_level_of_encoding(path):
             path = decoded(path)
         except MlflowError:
             return
+
+
+def test_a_path_that_is_only_looked_at_may_have_parts_that_say_nothing():
+    assert check_reading("./a//b/.") == "a/b"
+    assert check_reading(".") == ""
+    for path in ("..", "a/./..", "/a", "./%2e%2e", "a//%2f..", "%2fetc"):
+        with pytest.raises(MlflowError):
+            check_reading(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("file.txt", "filename=file.txt"),
+        ('a "b" \\.txt', r'filename="a \"b\" \\.txt"'),
+        ("größe.txt", "filename=groe.txt; filename*=UTF-8''gr%C3%B6%C3%9Fe.txt"),
+        ("日本", "filename=download; filename*=UTF-8''%E6%97%A5%E6%9C%AC"),
+    ],
+)
+def test_a_file_is_saved_under_its_name(name, said):
+    assert disposition(name) == f"attachment; {said}"
 
 
 @given(st.text(max_size=30))

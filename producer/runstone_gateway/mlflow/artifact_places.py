@@ -68,6 +68,17 @@ def check_path(path: str) -> str:
     return path
 
 
+def check_reading(path: str) -> str:
+    """The same for a path that is only looked at, which may have empty parts and ``.``; without them.
+
+    Raises:
+        MlflowError: as `check_path`.
+    """
+    if path.startswith("/"):
+        raise invalid("Invalid path")
+    return check_path("/".join(name for name in path.split("/") if name not in {"", "."}))
+
+
 def _check_level(path: str) -> None:
     names = path.split("/")
     if "#" in path or ".." in names or path.startswith("/") or PureWindowsPath(path).drive:

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from runstone_gateway.mlflow.artifact_answers import answering, json
-from runstone_gateway.mlflow.artifact_places import check_file, check_path, decoded, is_hidden, owner_of
+from runstone_gateway.mlflow.artifact_places import check_file, check_reading, decoded, is_hidden, owner_of
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.errors import invalid, missing
 from runstone_gateway.receiving import Receiving
@@ -51,7 +51,7 @@ class ArtifactProxy:
     @answering
     async def listing(self, request: web.Request) -> web.Response:
         """The files and folders directly in the folder ``path``, by their own names."""
-        folder = check_path(request.query.get("path", "").removesuffix("/"))
+        folder = check_reading(request.query.get("path", ""))
         entries = await self._store.listing(folder) if not is_hidden(folder) else []
         files = [
             as_json(entry, entry.name)
@@ -63,10 +63,7 @@ class ArtifactProxy:
     @answering
     async def get(self, request: web.Request) -> web.StreamResponse:
         """The file, or a range of it; 404 where there is none."""
-        path = check_path(path_behind(request, "artifacts"))
-        if not path:
-            raise invalid("Artifact path refers to a directory, not a file: ''")
-        return await send_file(request, self._store, path, path)
+        return await send_file(request, self._store, check_reading(path_behind(request, "artifacts")))
 
     @answering
     async def put(self, request: web.Request) -> web.Response:
@@ -108,18 +105,20 @@ class ArtifactProxy:
                 self._uploads[key] = lock, users - 1
 
 
-async def send_file(request: web.Request, store: Store, key: str, shown: str) -> web.StreamResponse:
-    """The file at *key*, which the caller named *shown*. Raises `MlflowError`."""
+async def send_file(request: web.Request, store: Store, key: str) -> web.StreamResponse:
+    """The file at *key*. Raises `MlflowError`."""
+    if not key:
+        raise invalid("Artifact path refers to a directory, not a file: ''")
     if is_hidden(key):
-        raise missing(f"No such artifact: '{shown}'")
+        raise missing(f"No such artifact: '{key}'")
     try:
         opened = await store.open(key)
     except MissingFileError:
-        raise missing(f"No such artifact: '{shown}'") from None
+        raise missing(f"No such artifact: '{key}'") from None
     except NameClashError:
         if await store.listing(key):
-            raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'") from None
-        raise missing(f"No such artifact: '{shown}'") from None  # it would lie below a file
+            raise invalid(f"Artifact path refers to a directory, not a file: '{key}'") from None
+        raise missing(f"No such artifact: '{key}'") from None  # it would lie below a file
     try:
         return await send(request, opened, key)
     finally:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from runstone_gateway.mlflow.artifact_answers import answering, json
 from runstone_gateway.mlflow.artifact_locations import key_of, location_of, model_root, run_root
-from runstone_gateway.mlflow.artifact_places import check_file, check_path, is_hidden
+from runstone_gateway.mlflow.artifact_places import check_file, check_path, check_reading, is_hidden
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.artifact_proxy import as_json, send_file
 from runstone_gateway.mlflow.decoding import Fields, decode, parse, read_body
@@ -58,7 +58,7 @@ class RunArtifacts:
     async def get(self, request: web.Request) -> web.StreamResponse:
         """A file of a run."""
         run_id = request.query.get("run_id") or request.query.get("run_uuid")
-        path = check_path(_required(request, "path"))
+        path = check_reading(_required(request, "path"))
         return await self._send(request, await self._of_run(run_id), path)
 
     @answering
@@ -69,14 +69,15 @@ class RunArtifacts:
             raise MlflowError(
                 BAD_REQUEST, 'Request must include the "artifact_file_path" query parameter.', status=400
             )
-        check_path(path)
-        return await self._send(request, await self._of_model(request.match_info["model_id"]), path)
+        return await self._send(
+            request, await self._of_model(request.match_info["model_id"]), check_reading(path)
+        )
 
     @answering
     async def get_of_version(self, request: web.Request) -> web.StreamResponse:
         """A file of a version of a registered model."""
         name, version = request.query.get("name"), request.query.get("version")
-        path = check_path(_required(request, "path"))
+        path = check_reading(_required(request, "path"))
         query = urlencode({"name": name or "", "version": version or ""})
         await self._writes.ledger.ready()
         needs = await self._writes.ledger.at_least_for_all()
@@ -94,13 +95,13 @@ class RunArtifacts:
                 "Missing value for required parameter 'run_id'. See the API docs for more information about "
                 "request parameters."
             )
-        path = check_path(request.query.get("path", "").removesuffix("/"))
+        path = check_reading(request.query.get("path", ""))
         return await self._list(await self._of_run(run_id), path)
 
     @answering
     async def list_of_model(self, request: web.Request) -> web.Response:
         """What lies directly in a folder of a logged model."""
-        path = check_path(request.query.get("artifact_directory_path", "").removesuffix("/"))
+        path = check_reading(request.query.get("artifact_directory_path", ""))
         return await self._list(await self._of_model(request.match_info["model_id"]), path)
 
     @answering
@@ -201,9 +202,7 @@ class RunArtifacts:
         return check_path(key)
 
     async def _send(self, request: web.Request, root: str, path: str) -> web.StreamResponse:
-        if not path:
-            raise invalid("Artifact path refers to a directory, not a file: ''")
-        return await send_file(request, self._store, _below(self._key(root), path), path)
+        return await send_file(request, self._store, _below(self._key(root), path))
 
     async def _list(self, root: str, path: str) -> web.Response:
         folder = _below(self._key(root), path)
