@@ -7,6 +7,7 @@ that is away is asked once a second and not once a request.
 
 import asyncio
 import logging
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -44,7 +45,8 @@ class EndOffsets:
         self._lock = asyncio.Lock()
         self._asked: frozenset[Place] = frozenset()
         self._known = Ends()
-        self._until = 0.0
+        self._begun = -math.inf
+        self._until = -math.inf
 
     async def get(self, places: Collection[Place]) -> Ends:
         """The ends of *places* as they are, or were a moment ago. Never raises."""
@@ -52,25 +54,38 @@ class EndOffsets:
             return Ends(reason=_NO_KAFKA)
         asked = frozenset(places)
         async with self._lock:
-            now = asyncio.get_running_loop().time
-            if now() >= self._until or asked != self._asked:
-                self._known, self._asked = await self._ask(asked), asked
-                self._until = now() + END_OFFSETS_FOR_S
+            if self._now() >= self._until or asked != self._asked:
+                await self._ask(asked)
             return self._known
 
     async def now(self, places: Collection[Place]) -> Ends:
-        """The ends of *places*, asked after this call began. Never raises."""
+        """The ends of *places*, asked after this call began. Never raises.
+
+        Requests that wait for the one before share the answer to the next.
+        """
         if not self._bootstrap:
             return Ends(reason=_NO_KAFKA)
+        called, asked = self._now(), frozenset(places)
         async with self._lock:
-            return await self._ask(frozenset(places))
+            if self._begun < called or asked != self._asked:
+                await self._ask(asked)
+            return self._known
 
     async def close(self) -> None:
         """Leave Kafka."""
         async with self._lock:
             await self._drop()
 
-    async def _ask(self, places: Collection[Place]) -> Ends:
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _ask(self, places: frozenset[Place]) -> None:
+        self._begun, self._asked = self._now(), places
+        self._known = await self._answer(places)
+        self._until = self._now() + END_OFFSETS_FOR_S
+
+    async def _answer(self, places: Collection[Place]) -> Ends:
         try:
             async with asyncio.timeout(KAFKA_TIMEOUT_S):
                 consumer = await self._connected()

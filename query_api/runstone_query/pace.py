@@ -14,6 +14,8 @@ from runstone_query.configuration import WAIT_MAX_S
 from runstone_query.end_offsets import Place
 
 _WINDOW_S: Final = 5.0
+_FORGOTTEN_S: Final = 60.0
+"""After which nobody is waiting any more: whatever partitions somebody may name, the memory is bounded."""
 _SPAN_MIN_S: Final = 1.0
 
 
@@ -22,29 +24,33 @@ class Pace:
 
     def __init__(self) -> None:
         self._seen: dict[Place, deque[tuple[float, int]]] = {}
-        self._standing: dict[Place, tuple[float, int]] = {}
+        self._standing: dict[Place, float] = {}
 
     def observe(self, now: float, applied: AtLeast, wanted: AtLeast) -> None:
         """At *now* (seconds) so much is *applied* and so much *wanted*."""
+        for place in [place for place, seen in self._seen.items() if seen[-1][0] < now - _FORGOTTEN_S]:
+            self._forget(place)
         for place, offset in wanted.items():
             at = applied.get(place, 0)
             if at >= offset:
-                self._seen.pop(place, None)
-                self._standing.pop(place, None)
+                self._forget(place)
                 continue
             seen = self._seen.setdefault(place, deque())
+            if not seen or seen[-1][1] != at:
+                self._standing[place] = now
             if seen and seen[-1][1] > at:  # another generation, which begins again
                 seen.clear()
             while seen and seen[0][0] < now - _WINDOW_S:
                 seen.popleft()
             seen.append((now, at))
-            if self._standing.get(place, (now, -1))[1] != at:
-                self._standing[place] = now, at
+
+    def _forget(self, place: Place) -> None:
+        self._seen.pop(place, None)
+        self._standing.pop(place, None)
 
     def seconds(self, now: float, place: Place, offset: int) -> float | None:
         """How long *place* will take to reach *offset*; infinite where it stands still, None if unknown."""
-        since, at = self._standing.get(place, (now, 0))
-        if now - since >= WAIT_MAX_S:
+        if now - self._standing.get(place, now) >= WAIT_MAX_S:
             return math.inf
         seen = self._seen.get(place)
         if not seen:

@@ -70,3 +70,10 @@ def test_a_pace_is_known_after_a_second_and_a_standstill_after_the_longest_wait(
     assert pace.seconds(111.1, place, 50) != math.inf
     pace.observe(112.0, {place: 50}, {place: 50})
     assert pace.seconds(112.0, place, 51) is None
+
+
+def test_a_partition_that_nobody_waits_for_any_more_is_forgotten() -> None:
+    pace = Pace()
+    for partition in range(1000):
+        pace.observe(float(partition), {}, {("t", partition): 1})
+    assert len(pace._seen) == len(pace._standing) <= 62
