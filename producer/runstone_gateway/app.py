@@ -1,7 +1,7 @@
 """Wires the gateway: which route is answered by what, and what starts and stops with the application.
 
 Everything runs in one asyncio loop; file writes of uploads run in threads. On stop the listening socket
-closes first, requests in flight get a few seconds and what waits for Kafka's acknowledgement two, then the
+closes first, what waits for Kafka's acknowledgement gets a second, other requests in flight a few, then the
 pool to the read API and the connections to Kafka are closed.
 """
 
@@ -71,11 +71,14 @@ def application(configuration: Configuration) -> web.Application:
         await envelopes.start()
         yield
         await envelopes.stop()
-        await ledger.stop()
         await readiness.stop()
         await forwarding.stop()
         await store.close()
 
+    async def leave_kafka(_app: web.Application) -> None:
+        await ledger.stop()  # before requests in flight are waited for, so that none waits for Kafka
+
+    app.on_shutdown.append(leave_kafka)
     app.cleanup_ctx.append(connections)
     return app
 

@@ -44,8 +44,8 @@ ACK_DEADLINE: Final = 10.0
 When Kafka has not taken anything for as long, further writes are refused at once.
 """
 
-STOP_DEADLINE: Final = 2.0
-"""Seconds that a stopping gateway waits for what is not acknowledged yet."""
+STOP_DEADLINE: Final = 1.0
+"""Seconds that a stopping gateway waits for what is not acknowledged yet, and again for Kafka to be left."""
 
 STREAMS_MOST: Final = 50_000
 """Streams of one session, after which a new one begins."""
@@ -119,6 +119,7 @@ class Ledger:
         self._pending: dict[str, Written] = {}
         self._queued = 0
         self._asking = asyncio.Lock()
+        self._stopping = False
         self._trouble: tuple[str, float] | None = None
 
     async def start(self) -> None:
@@ -131,11 +132,12 @@ class Ledger:
         )
 
     async def stop(self) -> None:
-        """Wait a moment for what is not acknowledged, then leave Kafka."""
+        """Wait a moment for what is not acknowledged, then leave Kafka; who still waits is told."""
+        self._stopping = True
         if self._pending:
             await asyncio.wait({w.acknowledged for w in self._pending.values()}, timeout=STOP_DEADLINE)
         assert self._publisher is not None
-        await self._publisher.close()
+        await asyncio.wait([asyncio.create_task(self._publisher.close())], timeout=STOP_DEADLINE)
         await self._ends.stop()
 
     async def ready(self) -> None:
@@ -168,6 +170,8 @@ class Ledger:
             KafkaAwayError: Kafka has been away for long, or too much waits for it; nothing was written.
         """
         assert self._publisher is not None
+        if self._stopping:
+            raise KafkaAwayError("this gateway stops; send the request again")
         if self._queued > QUEUED_MOST:
             raise KafkaAwayError("Kafka takes no records and too much waits for it already", retry_after=10)
         if self._trouble and self._pending and time.monotonic() - self._trouble[1] > ACK_DEADLINE:

@@ -200,3 +200,21 @@ async def test_a_batch_that_is_larger_than_an_envelope_travels_in_several(stack,
         found = await answer.json()
     assert found["params"] == {param["key"]: param["value"] for param in params}
     assert found["completeness"]["complete"] is True
+
+
+async def test_a_gateway_that_stops_while_kafka_is_away_tells_who_waits_and_does_not_hang(
+    stack, broker, run_id
+):
+    async with another_gateway(stack) as stopping:
+        await done(stopping, "POST", "runs/log-metric", run_id=run_id, **METRIC)
+        broker.halt()
+        waiting = asyncio.create_task(post(stopping, "runs/log-metric", run_id=run_id, **METRIC))
+        await asyncio.sleep(0)
+        async with stopping.get("/health") as answer:  # behind the other request, which has been read by now
+            assert answer.status == 200
+        began = time.monotonic()
+        await stopping.server.close()
+        assert time.monotonic() - began < 5
+        broker.go_on()
+        status, found, _ = await waiting
+        assert (status, found["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
