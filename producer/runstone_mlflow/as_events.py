@@ -20,28 +20,32 @@ from runstone.inputs import clean, number, step_number, time_numbers
 from runstone.run import Identity, now_ms
 
 _UNKNOWN_USER: Final = "unknown"
+"""MLflow's word for a user that nobody knows."""
+
+_MADE_BY_MLFLOW: Final = {"client": "mlflow"}
+"""In the context of a run: its tags are all the tags it has, none is derived for MLflow's eyes."""
+
+_ORIGIN: Final = {MLFLOW_USER: "user", MLFLOW_SOURCE_NAME: "source", MLFLOW_GIT_COMMIT: "git_commit"}
+"""Tags that native readers find in a run's context, and the names there."""
+
 _TEXT_MOST: Final = limits.EVENT_MAX
 
 
 def run_started(
-    identity: Identity, experiment_name: str, time: int, user: str, tags: Mapping[str, str]
+    identity: Identity, experiment_name: str, time: int, user: str, tags: Mapping[str, str] | None
 ) -> types.RunStarted:
-    """A run begins, or a new attempt of it (without *tags*); MLflow's tags of its origin become context."""
+    """A run begins, or a new attempt of it, where *tags* is None; tags of its origin are context as well."""
     context = quick_context(-1)
-    for tag, fact in (
-        (MLFLOW_USER, "user"),
-        (MLFLOW_SOURCE_NAME, "source"),
-        (MLFLOW_GIT_COMMIT, "git_commit"),
-    ):
-        if tag in tags:
-            context[fact] = clean(tags[tag])
+    if tags is not None:
+        context |= _MADE_BY_MLFLOW
+        context |= {fact: clean(tags[tag]) for tag, fact in _ORIGIN.items() if tag in tags}
     return types.RunStarted(
         experiment_id=identity.experiment_id,
         experiment_name=experiment_name,
         name=clean(identity.name, limits.RUN_NAME_MAX),
         time=time,
-        user=context["user"] if user in {"", _UNKNOWN_USER} else clean(user),
-        parent_run_id=clean(tags.get(MLFLOW_PARENT_RUN_ID, "")),
+        user="" if user == _UNKNOWN_USER else clean(user),
+        parent_run_id=clean((tags or {}).get(MLFLOW_PARENT_RUN_ID, "")),
         context=context,
     )
 

@@ -149,7 +149,7 @@ class RunCalls(ExperimentCalls):
             return
         elif status == "RUNNING":
             identity = Identity(known.run.run_id, int(known.experiment_id), "")
-            known.run.record([as_events.run_started(identity, "", now_ms(), known.user, {})])
+            known.run.record([as_events.run_started(identity, "", now_ms(), known.user, None)])
         else:
             known.run.record([types.RunEnded(status, now_ms())])
         known.status = status
