@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 Place = tuple[str, int]
+Dataset = tuple[str, str]
 
 
 class Mark(Protocol):
@@ -32,12 +33,13 @@ class Subject:
 
     Attributes:
         fields: what there is about it besides the following (``lifecycle_stage``, ``status``, ``name``, …).
-        params: those that were asked for and exist. tags: likewise.
+        params: those that were asked for and exist. tags: likewise. datasets: likewise, by name and digest.
     """
 
     fields: Mapping[str, Any]
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    datasets: frozenset[Dataset] = frozenset()
 
 
 _CREATED: Final = ""
@@ -49,9 +51,10 @@ class _Entries:
     fields: dict[str, tuple[Any, Mark]] = field(default_factory=dict)
     params: dict[str, tuple[str, Mark]] = field(default_factory=dict)
     tags: dict[str, tuple[str | None, Mark]] = field(default_factory=dict)
+    datasets: dict[Dataset, tuple[None, Mark]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.params or self.tags)
+        return bool(self.fields or self.params or self.tags or self.datasets)
 
 
 class Overlay:
@@ -59,7 +62,7 @@ class Overlay:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entries] = {}
-        self._order: dict[Place, deque[tuple[Mark, str, str, str]]] = {}
+        self._order: dict[Place, deque[tuple[Mark, str, str, str | Dataset]]] = {}
 
     def __len__(self) -> int:
         """How many subjects have entries."""
@@ -77,11 +80,14 @@ class Overlay:
         fields: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str | None] | None = None,
+        datasets: Iterable[Dataset] = (),
     ) -> None:
-        """Fields get these values, params are added, tags are set or (None) deleted."""
+        """Fields get these values, params and datasets are added, tags are set or (None) deleted."""
         for kind, changes in (("fields", fields), ("params", params), ("tags", tags)):
             for name, value in (changes or {}).items():
                 self._put(subject, kind, name, value, mark)
+        for dataset in datasets:
+            self._put(subject, "datasets", dataset, None, mark)
 
     def has(self, subject: str) -> bool:
         """Whether this gateway created *subject* and the read model may not know it."""
@@ -94,17 +100,15 @@ class Overlay:
         found: Mapping[str, Any] | None,
         params: Iterable[str] = (),
         tags: Iterable[str] = (),
+        datasets: Iterable[Dataset] = (),
     ) -> Subject | None:
         """*subject* as it is after this gateway's writes; None where it does not exist.
 
-        *found* is what the read model says: its fields, ``params`` and ``tags``; None where it knows
-        nothing. Of *params* and *tags*, which are keys, those that exist are in the answer.
+        *found* is what the read model says: its fields, ``params``, ``tags`` and ``datasets`` (name ->
+        digests); None where it knows nothing. Of *params* and *tags*, which are keys, and *datasets* those
+        that exist are in the answer.
         """
-        entries = self._entries.get(subject)
-        if entries is None:
-            if found is None:
-                return None
-            return Subject(found, _among(found.get("params"), params), _among(found.get("tags"), tags))
+        entries = self._entries.get(subject) or _Entries()
         if found is None:
             if _CREATED not in entries.fields:
                 return None
@@ -126,7 +130,9 @@ class Overlay:
                     tagged.pop(key, None)
                 else:
                     tagged[key] = value
-        return Subject(merged, kept, tagged)
+        applied = found.get("datasets") or {}
+        read = frozenset(d for d in datasets if d in entries.datasets or d[1] in applied.get(d[0], ()))
+        return Subject(merged, kept, tagged, read)
 
     def prune(self, place: Place, next_offset: int) -> None:
         """Forget what lies in the partition below *next_offset*: the read model has it."""
@@ -145,12 +151,12 @@ class Overlay:
             order.remove((found, subject, kind, name))
             self._drop(subject, kind, name, mark)
 
-    def _put(self, subject: str, kind: str, name: str, value: Any, mark: Mark) -> None:
+    def _put(self, subject: str, kind: str, name: str | Dataset, value: Any, mark: Mark) -> None:
         entries = self._entries.setdefault(subject, _Entries())
         getattr(entries, kind)[name] = value, mark
         self._order.setdefault(mark.place, deque()).append((mark, subject, kind, name))
 
-    def _drop(self, subject: str, kind: str, name: str, mark: Mark) -> None:
+    def _drop(self, subject: str, kind: str, name: str | Dataset, mark: Mark) -> None:
         entries = self._entries.get(subject)
         if entries is None:
             return

@@ -23,7 +23,7 @@ from typing import Any, Final
 from runstone.events import Event, PointTable
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.ledger import Ledger, Needs, Place, Written, merged
-from runstone_gateway.overlay import Overlay, Subject
+from runstone_gateway.overlay import Dataset, Overlay, Subject
 
 REMEMBERED_FOR: Final = 5.0
 """Seconds."""
@@ -43,19 +43,29 @@ class Writes:
         self._forgotten = 0
 
     async def run(
-        self, run_id: str, params: Sequence[str] = (), tags: Sequence[str] = (), *, fresh: bool = False
+        self,
+        run_id: str,
+        params: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        datasets: Sequence[Dataset] = (),
+        *,
+        fresh: bool = False,
     ) -> Subject | None:
-        """The run with those of *params* and *tags* that it has; None where there is none.
+        """The run with those of *params*, *tags* and *datasets* that it has; None where there is none.
 
         With *fresh* it is asked for also where it is remembered.
 
         Raises:
             UnavailableError: the read API or Kafka does not answer.
         """
-        if not (params or tags or fresh) and (known := self._recall(run_id)) is not None:
+        if not (params or tags or datasets or fresh) and (known := self._recall(run_id)) is not None:
             return known
-        asked, forgotten = {"runs": {run_id: {"params": list(params), "tags": list(tags)}}}, self._forgotten
-        found = await self._subject("runs", run_id, asked, run_id, params, tags)
+        forgotten = self._forgotten
+        wanted: dict[str, list[str]] = {"params": list(params), "tags": list(tags)}
+        if datasets:
+            wanted["datasets"] = sorted({name for name, _ in datasets})
+        told = await self._told(run_id, {"runs": {run_id: wanted}})
+        found = self.overlay.over(run_id, told, params, tags, datasets)
         if found is None or found.fields.get("experiment_id") is None:
             return None  # of a run that has not begun there may be points, but it is in no experiment
         if forgotten == self._forgotten:
@@ -112,17 +122,18 @@ class Writes:
         fields: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str | None] | None = None,
+        datasets: Sequence[Dataset] = (),
     ) -> Written:
         """Append to a run's stream, and remember what that changes about the run.
 
         *created* holds all fields of the run, where this begins it; *fields* those that get new values,
-        *params* those that it gets, *tags* those that are set or (None) deleted.
+        *params* and *datasets* those that it gets, *tags* those that are set or (None) deleted.
         """
         written = self.ledger.append(run_id, events, points)
         if created is not None:
             self.overlay.created(run_id, created, written)
             self._remember(run_id, Subject(created, {}, {}))
-        self.overlay.changed(run_id, written, fields=fields, params=params, tags=tags)
+        self.overlay.changed(run_id, written, fields=fields, params=params, tags=tags, datasets=datasets)
         if fields and run_id in self._remembered:
             since, known = self._remembered[run_id]
             self._remembered[run_id] = since, Subject({**known.fields, **fields}, {}, {})
@@ -154,23 +165,18 @@ class Writes:
             if known.fields.get("experiment_id") == experiment_id:
                 del self._remembered[run_id]
 
-    async def _subject(
-        self,
-        kind: str,
-        subject: str,
-        asked: Mapping[str, Any],
-        stream: str,
-        params: Sequence[str],
-        tags: Sequence[str],
-    ) -> Subject | None:
+    async def _told(self, run_id: str, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What the read model has of a run, asked at the end of its partition before it is nothing."""
         await self.ledger.ready()
-        place = self.ledger.place(stream)
+        place = self.ledger.place(run_id)
         floor = self.ledger.unapplied_floor(place)
-        told = (await self._ask(asked, _needs(place, floor), place))[kind].get(subject)
-        if told is None and not self.overlay.has(subject):
+        told: Mapping[str, Any] | None = (await self._ask(asked, _needs(place, floor), place))["runs"].get(
+            run_id
+        )
+        if told is None and not self.overlay.has(run_id):
             end = _needs(place, await self.ledger.end(place))
-            told = (await self._ask(asked, end, place))[kind].get(subject)
-        return self.overlay.over(subject, told, params, tags)
+            told = (await self._ask(asked, end, place))["runs"].get(run_id)
+        return told
 
     async def _strongly(self, asked: Mapping[str, Any], kind: str, key: str) -> Any:
         """Something of the catalog."""

@@ -27,13 +27,14 @@ _BIGINT_MAX: Final = 2**63 - 1
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Attributes:
-    params: pairs of a run and the key of a param. tags: likewise of a tag.
+    params: pairs of a run and the key of a param. tags: likewise of a tag. datasets: of a dataset's name.
     at_least: what must have been applied; nothing is waited for where it is empty.
     """
 
     runs: Sequence[str]
     params: Sequence[tuple[str, str]]
     tags: Sequence[tuple[str, str]]
+    datasets: Sequence[tuple[str, str]]
     experiments: Sequence[int]
     experiment_names: Sequence[str]
     models: Sequence[str]
@@ -48,12 +49,13 @@ def checked(body: Mapping[str, object], topics: Mapping[str, str]) -> Wanted:
     """
     runs = body.get("runs", {})
     if type(runs) is not dict or not all(type(wanted) is dict for wanted in runs.values()):
-        raise invalid("runs", runs, 'an object {"<run id>": {"params": [keys], "tags": [keys]}}')
+        raise invalid("runs", runs, 'an object {"<run id>": {"params": [keys], …}}')
     at_least = body.get("at_least")
     return Wanted(
         [run_id for run_id in runs if inputs.storable(run_id)],
         _pairs(runs, "params"),
         _pairs(runs, "tags"),
+        _pairs(runs, "datasets"),
         _ids(body.get("experiments", [])),
         _texts("experiment_names", body.get("experiment_names", [])),
         _texts("models", body.get("models", [])),
@@ -97,6 +99,8 @@ async def read(model: ReadModel, wanted: Wanted) -> dict[str, Any]:
         wanted.models,
         [run_id for run_id, _ in wanted.tags],
         [key for _, key in wanted.tags],
+        [run_id for run_id, _ in wanted.datasets],
+        [name for _, name in wanted.datasets],
     )
 
     async def attempt() -> Mapping[str, Any]:

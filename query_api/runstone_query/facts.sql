@@ -1,8 +1,8 @@
 -- name: facts
 -- What do these runs, experiments and models look like, of which generation, with what applied? One statement,
 -- and so one snapshot. $1: run ids; $2, $3: pairs of run id and param key; $4: experiments' ids; $5: their
--- names; $6: model ids; $7, $8: pairs of run id and tag key. Each answer is the text of a JSON object, null where
--- nothing was found. A run of a deleted experiment is as good as deleted.
+-- names; $6: model ids; $7, $8: pairs of run id and tag key; $9, $10: of run id and dataset name. Each answer is the
+-- text of a JSON object, null where nothing was found. A run of a deleted experiment is as good as deleted.
 SELECT
     (SELECT generation FROM runstone_meta.live) AS generation,
     (SELECT json_object_agg(topic, partitions)
@@ -25,7 +25,12 @@ SELECT
          'tags', coalesce((SELECT json_object_agg(t.key, t.value)
                            FROM unnest($7::text[], $8::text[]) AS wanted (run_id, key)
                            JOIN {schema}.tags t USING (run_id, key)
-                           WHERE wanted.run_id = r.run_id), '{}')))
+                           WHERE wanted.run_id = r.run_id), '{}'),
+         'datasets', coalesce((SELECT json_object_agg(name, digests)
+                               FROM (SELECT d.name, json_agg(d.digest) AS digests
+                                     FROM unnest($9::text[], $10::text[]) AS wanted (run_id, name)
+                                     JOIN {schema}.dataset_inputs d USING (run_id, name)
+                                     WHERE wanted.run_id = r.run_id GROUP BY d.name) per_name), '{}')))
      FROM {schema}.runs r LEFT JOIN {schema}.experiments e USING (experiment_id)
      WHERE r.run_id = ANY($1::text[])) AS runs,
     (SELECT json_object_agg(experiment_id, json_build_object(

@@ -276,6 +276,12 @@ async def test_datasets_and_models_are_inputs_and_outputs_and_long_texts_go_to_t
             stack, "/runs/log-inputs", run_id=run_id, datasets=[{"dataset": dataset, "tags": context}],
             models=[{"model_id": "m-1"}],
         )  # fmt: skip
+    for _ in range(2):
+        other = {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "test"}]}
+        await done(stack, "/runs/log-inputs", run_id=run_id, datasets=[other])
+    async with stack.client.get(API + "/runs/get", params={"run_id": run_id}) as answer:
+        (found,) = (await answer.json())["run"]["inputs"]["dataset_inputs"]
+    assert (found["tags"], found["dataset"]) == (context, dataset)
     await done(stack, "/runs/outputs", run_id=run_id, models=[{"model_id": "m-2", "step": 3}])
     stored = list((tmp_path / "artifact store" / "0" / run_id / "fields").iterdir())
     assert [file.read_text() for file in stored] == [dataset["profile"]]

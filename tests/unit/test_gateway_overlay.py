@@ -125,3 +125,17 @@ def test_partitions_are_pruned_one_by_one():
     overlay.prune(("events", 0), 4)
     assert overlay.over("one", None) is None
     assert overlay.over("two", None) is not None
+
+
+def test_datasets_are_those_that_were_applied_and_those_that_were_just_logged():
+    overlay = Overlay()
+    write(overlay, Mark(PLACE, 0), "created", "", "n")
+    overlay.changed(RUN, Mark(PLACE, 5), datasets=[("a", "1")])
+    asked = [("a", "1"), ("a", "2"), ("b", "1")]
+    seen = overlay.over(RUN, {"datasets": {"a": ["2"]}}, datasets=asked)
+    assert seen is not None
+    assert seen.datasets == {("a", "1"), ("a", "2")}
+    overlay.prune(PLACE, 6)
+    seen = overlay.over(RUN, {"datasets": {"a": ["1", "2"]}}, datasets=asked)
+    assert seen is not None
+    assert (seen.datasets, len(overlay)) == ({("a", "1"), ("a", "2")}, 0)

@@ -21,7 +21,7 @@ _LARGE: Final = ("schema", "profile", "source")
 
 
 async def log_inputs(services: Services, call: Call) -> Conclusion:
-    """``runs/log-inputs``."""
+    """``runs/log-inputs``; a dataset that the run has already stays as it was logged first."""
     run_id = call.fields["run_id"]
     rules.check_run_id(run_id)
     datasets: dict[tuple[str, str], tuple[dict[str, str], dict[str, str]]] = {}
@@ -38,12 +38,14 @@ async def log_inputs(services: Services, call: Call) -> Conclusion:
         name = dataset.get("name", ""), dataset.get("digest", "")
         datasets.setdefault(name, (dict(dataset), checked))
     models = [model.get("model_id", "") for model in call.fields.get("models", ())]
-    run = rules.active_run(run_id, await services.writes.run(run_id))
+    fields = rules.active_run(run_id, await services.writes.run(run_id))
     stored = {}
     for name, (dataset, _) in datasets.items():
-        stored[name] = await _store_large(services, run["experiment_id"], run_id, dataset)
-    if any(stored.values()):  # that took its time, in which the run may have been deleted
-        rules.active_run(run_id, await services.writes.run(run_id))
+        stored[name] = await _store_large(services, fields["experiment_id"], run_id, dataset)
+    run = await services.writes.run(run_id, datasets=tuple(datasets))
+    rules.active_run(run_id, run)
+    assert run is not None
+    datasets = {name: given for name, given in datasets.items() if name not in run.datasets}
     now = now_ms()
     events: list[Event] = [
         DatasetInput(time=now, tags=tags, stored=stored[name], **_complete(dataset))
@@ -52,7 +54,7 @@ async def log_inputs(services: Services, call: Call) -> Conclusion:
     events += [ModelInput(model_id, now) for model_id in models]
     if not events:
         return acknowledged(None, {})
-    return acknowledged(services.writes.append(run_id, events), {})
+    return acknowledged(services.writes.append(run_id, events, datasets=tuple(datasets)), {})
 
 
 async def log_outputs(services: Services, call: Call) -> Conclusion:
