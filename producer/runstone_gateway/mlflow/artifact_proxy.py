@@ -63,7 +63,8 @@ class ArtifactProxy:
     @answering
     async def get(self, request: web.Request) -> web.StreamResponse:
         """The file, or a range of it; 404 where there is none."""
-        return await send_file(request, self._store, check_reading(path_behind(request, "artifacts")))
+        path = path_behind(request, "artifacts")
+        return await send_file(request, self._store, check_reading(path), path)
 
     @answering
     async def put(self, request: web.Request) -> web.Response:
@@ -105,20 +106,20 @@ class ArtifactProxy:
                 self._uploads[key] = lock, users - 1
 
 
-async def send_file(request: web.Request, store: Store, key: str) -> web.StreamResponse:
-    """The file at *key*. Raises `MlflowError`."""
+async def send_file(request: web.Request, store: Store, key: str, shown: str) -> web.StreamResponse:
+    """The file at *key*, which messages call *shown*. Raises `MlflowError`."""
     if not key:
         raise invalid("Artifact path refers to a directory, not a file: ''")
     if is_hidden(key):
-        raise missing(f"No such artifact: '{key}'")
+        raise missing(f"No such artifact: '{shown}'")
     try:
         opened = await store.open(key)
     except MissingFileError:
-        raise missing(f"No such artifact: '{key}'") from None
+        raise missing(f"No such artifact: '{shown}'") from None
     except NameClashError:
         if await store.listing(key):
-            raise invalid(f"Artifact path refers to a directory, not a file: '{key}'") from None
-        raise missing(f"No such artifact: '{key}'") from None  # it would lie below a file
+            raise invalid(f"Artifact path refers to a directory, not a file: '{shown}'") from None
+        raise missing(f"No such artifact: '{shown}'") from None  # it would lie below a file
     try:
         return await send(request, opened, key)
     finally:

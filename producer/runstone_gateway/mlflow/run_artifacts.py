@@ -202,7 +202,8 @@ class RunArtifacts:
         return check_path(key)
 
     async def _send(self, request: web.Request, root: str, path: str) -> web.StreamResponse:
-        return await send_file(request, self._store, _below(self._key(root), path))
+        key = _below(self._key(root), path)
+        return await send_file(request, self._store, key, key)
 
     async def _list(self, root: str, path: str) -> web.Response:
         folder = _below(self._key(root), path)
