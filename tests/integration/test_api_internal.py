@@ -45,9 +45,14 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
         source_run_id=run_id,
         params='{"C": "1"}',
     )
+    for name, digest in (("d", "1"), ("other", "2")):
+        empty = dict.fromkeys(("source_type", "source", "schema", "profile"), "")
+        await rows.insert(
+            "dataset_inputs", run_id=run_id, name=name, digest=digest, time=1, tags="{}", **empty
+        )
     found = await facts(
         api,
-        runs={run_id: {"params": ["b", "a", "none"], "tags": ["t"]}, other: {}},
+        runs={run_id: {"params": ["b", "a", "none"], "tags": ["t"], "datasets": ["d", "e"]}, other: {}},
         experiments=[churn, 0],
         experiment_names=["churn", "gone"],
         models=["m-1", "m-2"],
@@ -65,6 +70,7 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
             "user": "alice",
             "params": {"a": "1", "b": "é\"'"},
             "tags": {"t": "v"},
+            "datasets": {"d": ["1"]},
         },
         other: {
             "experiment_id": experiment_id("unknown"),
@@ -78,6 +84,7 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
             "user": "alice",
             "params": {},
             "tags": {},
+            "datasets": {},
         },
     }
     assert found["experiments"] == {
