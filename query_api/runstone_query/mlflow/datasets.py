@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from runstone_query.mlflow.asked import asked
+from runstone_query.mlflow.asked import Asked, asked
 from runstone_query.mlflow.endpoints import Endpoint, answer
-from runstone_query.mlflow.errors import invalid
+from runstone_query.mlflow.errors import MlflowError, invalid
 from runstone_query.mlflow.searching import experiment_ids
 from runstone_query.reading import read_for_gateway
 from runstone_query.statements import pieces
@@ -19,7 +19,7 @@ SUMMARIES_MOST: Final = 1000
 
 async def search_datasets(request: web.Request) -> web.Response:
     """Each dataset of some experiments once for each context that it was read in."""
-    ids = experiment_ids(await asked(request))
+    ids = _experiment_ids(await asked(request))
     if not ids:
         raise invalid("SearchDatasets request must specify at least one experiment_id.")
     if len(ids) > EXPERIMENTS_MOST:
@@ -32,6 +32,14 @@ async def search_datasets(request: web.Request) -> web.Response:
     )
     found = [_summary(row) for row in rows]
     return answer({"dataset_summaries": found} if found else {})
+
+
+def _experiment_ids(fields: Asked) -> list[int]:
+    try:
+        fields.members("experiment_ids")
+    except MlflowError:  # to MLflow's server what is no list is none at all
+        return []
+    return experiment_ids(fields)
 
 
 def _summary(row: Any) -> dict[str, str]:
