@@ -151,7 +151,7 @@ def on_both(calls: Callable[[On], None], servers: tuple[Server, Server], name: s
 
 def _on(calls: Callable[[On], None], server: Server, name: str) -> On:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_TRACKING_URI", server.url)
+        mlflow.set_tracking_uri(server.url)
         patched.chdir(folder)
         fluent._active_experiment_id = None  # remembered per process, but each server has its own
         on = On(server, name, Path(folder))
@@ -162,4 +162,5 @@ def _on(calls: Callable[[On], None], server: Server, name: str) -> On:
                 mlflow.end_run()
             for variable in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
                 os.environ.pop(variable, None)
+            mlflow.set_tracking_uri(None)
         return on

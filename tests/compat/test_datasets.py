@@ -61,7 +61,7 @@ def test_inputs_are_joined_and_limited(on: On) -> None:
         [DatasetInput(given("z", "1", schema="s" * 1_048_576), [])],
         [DatasetInput(given("p", "1", profile="p" * 2_000_000), [])],
         [DatasetInput(given("p", "2", profile="p" * 16_777_216), [])],
-        [DatasetInput(given("t", "1"), [InputTag("k" * 255, "v" * 500)])],
+        [DatasetInput(given("t", "1"), [InputTag("k" * 250, "v" * 500)])],
         [DatasetInput(given("t", "2"), [InputTag("k" * 256, "v")])],
         [DatasetInput(given("t", "3"), [InputTag("k", "v" * 501)])],
         [DatasetInput(given("t", "4"), [InputTag("k", "1"), InputTag("k", "2")])],
@@ -92,6 +92,12 @@ def test_inputs_are_joined_and_limited(on: On) -> None:
         on.client.log_inputs, second, [DatasetInput(given("a", "1", source="other"), [InputTag("k", "3")])]
     )
     on.see(on.client.get_run, second)
+
+
+@differential
+def test_a_key_of_a_dataset_tag_is_as_long_as_any_other(on: On) -> None:
+    run = on.run(start_time=1)
+    on.see(on.client.log_inputs, run, [DatasetInput(given("t", "1"), [InputTag("k" * 255, "v")])])
 
 
 @differential

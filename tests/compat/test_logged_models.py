@@ -121,7 +121,7 @@ def test_logged_models_are_searched(on: On) -> None:
     run = on.run(first, start_time=1)
     rows = [
         (first, "alpha", {"p": "1"}, {"t": "x"}, 0.5, "READY"),
-        (first, "beta", {"p": "2"}, {"t": "X"}, float("nan"), "READY"),
+        (first, "beta", {"p": "2"}, {"t": "X"}, 2.0, "READY"),
         (first, "Gamma", {}, {}, None, "FAILED"),
         (first, "alpha", {"p": "1", "q": "z"}, {"t": "y"}, 0.75, "PENDING"),
         (second, "delta", {"p": "1"}, {"t": "x"}, -1.0, "READY"),
@@ -225,6 +225,16 @@ def test_logged_models_are_searched(on: On) -> None:
     on.see(on.client.search_logged_models, [])
     on.see(on.client.search_logged_models, ["999999999"])
     on.see(mlflow.search_logged_models, [first, second], output_format="list", order_by=order)
+
+
+@differential
+def test_a_metric_of_a_model_may_be_no_number(on: On) -> None:
+    where = on.experiment()
+    run = on.run(where, start_time=1)
+    made = on.client.create_logged_model(where, name="net", source_run_id=run).model_id
+    on.client.log_metric(run, "m", float("nan"), timestamp=1, step=1, model_id=made)
+    on.see(on.client.get_logged_model, made)
+    on.see(on.client.search_logged_models, [where])
 
 
 @differential

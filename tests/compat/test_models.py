@@ -181,7 +181,7 @@ def test_autolog_of_sklearn(on: On) -> None:
         (
             m.name,
             str(m.status),
-            m.params,
+            sorted(m.params.items()),
             sorted((x.key, x.value) for x in m.metrics or [] if x.key not in timed),
         )
         for m in models

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import mlflow
 import numpy as np
 import pytest
-from mlflow.entities import Metric
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import make_classification
@@ -276,10 +276,13 @@ def test_an_experiment_that_is_deleted_takes_no_run_and_one_that_exists_is_not_m
     with pytest.raises(MlflowException) as caught:
         client.create_experiment("to be deleted")
     assert caught.value.error_code == "RESOURCE_ALREADY_EXISTS"
+    inside = client.create_run(made).info.run_id
     client.delete_experiment(made)
-    with pytest.raises(MlflowException, match="must be in the 'active' state"):
-        client.create_run(made)
+    for write in (lambda: client.create_run(made), lambda: client.log_metric(inside, "k", 1)):
+        with pytest.raises(MlflowException, match="must be in the 'active' state"):
+            write()
     client.restore_experiment(made)
+    client.log_metric(inside, "k", 1)
     client.rename_experiment(made, "renamed")
     run = client.create_run(made)
     assert client.get_run(run.info.run_id).info.experiment_id == made
@@ -289,16 +292,21 @@ def test_an_experiment_that_is_deleted_takes_no_run_and_one_that_exists_is_not_m
     assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
-def test_a_dataset_too_large_for_an_event_comes_back_whole(plugin):
-    from mlflow.entities import Dataset, DatasetInput
-
+def test_a_dataset_that_is_too_much_for_an_event_comes_back_whole(plugin):
+    long = InputTag("k" * 255, "v" * 500)
     profile = '{"x": "' + "y" * 400_000 + '"}'
     with mlflow.start_run() as run:
         MlflowClient().log_inputs(
-            run.info.run_id, [DatasetInput(Dataset("big", "d", "code", "{}", profile=profile))]
+            run.info.run_id,
+            [
+                DatasetInput(Dataset("big", "d", "code", "{}", profile=profile)),
+                DatasetInput(Dataset("told at length", "d", "code", "{}"), tags=[long]),
+            ],
         )
-        [found] = mlflow.get_run(run.info.run_id).inputs.dataset_inputs
-    assert found.dataset.profile == profile
+        found = mlflow.get_run(run.info.run_id).inputs.dataset_inputs
+    by_name = {each.dataset.name: each for each in found}
+    assert by_name["big"].dataset.profile == profile
+    assert [(tag.key, tag.value) for tag in by_name["told at length"].tags] == [(long.key, long.value)]
 
 
 def test_threads_and_a_forked_child_write_to_one_run(plugin):

@@ -213,6 +213,7 @@ def test_inputs_are_events_of_the_run(spool):
     data = mlflow.data.from_numpy(np.zeros((3, 2)), name="train", digest="d1")
     with mlflow.start_run() as run:
         mlflow.log_input(data, context="training")
+        mlflow.log_input(data, context="validation")  # the same: the first one stands, as at MLflow
     [said] = events(spool_records(spool), run.info.run_id, "dataset_input")
     assert (said["name"], said["digest"], said["tags"]) == (
         "train",

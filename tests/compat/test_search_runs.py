@@ -31,8 +31,10 @@ def filled(on: On) -> tuple[str, list[str]]:
         tags = [RunTag("colour", tag)] if tag is not None else []
         tags.append(RunTag("mlflow.user", f"user{number % 2}"))
         on.client.log_batch(run, metrics, params, tags)
-        if status != "RUNNING":
+        if end is not None:
             on.client.set_terminated(run, status=status, end_time=end)
+        elif status != "RUNNING":
+            on.client.update_run(run, status=status)
         made.append(run)
     on.client.log_metric(made[0], "m", 0.9, timestamp=2, step=1)
     on.client.log_metric(made[1], "m", 0.05, timestamp=2, step=-1)

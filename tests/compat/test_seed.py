@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import mlflow
-import pytest
 from sklearn.datasets import make_classification
 from sklearn.model_selection import train_test_split
 
@@ -37,13 +36,13 @@ def ran(script: str, address: str, folder: Path) -> str:
 
 
 def test_the_scripts_run_unmodified_and_their_models_load(
-    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    servers: tuple[Server, Server], tmp_path: Path
 ) -> None:
     data = make_classification(n_samples=1000, n_features=20, random_state=42)
     _, inputs, _, expected = train_test_split(*data, test_size=0.2, random_state=42)
     seen = []
     for server in servers:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        mlflow.set_tracking_uri(server.url)
         folder = tmp_path / server.name
         folder.mkdir()
         said = {script: ran(script, server.url, folder) for script in ("alice.py", "bob.py")}
@@ -61,5 +60,6 @@ def test_the_scripts_run_unmodified_and_their_models_load(
             [c for c in newest_first.columns if c.startswith(("params.", "metrics.", "status"))]
         ]
         seen.append(compared.to_dict("records"))
+    mlflow.set_tracking_uri(None)
     assert seen[0] == seen[1]
     assert (seen[1][0]["params.C"], seen[1][1]["params.C"]) == ("0.5", "0.1")
