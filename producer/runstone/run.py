@@ -26,8 +26,10 @@ from runstone.events.types import (
     SeriesKey,
     Tag,
     TagDeleted,
+    from_json,
+    to_json,
 )
-from runstone.exceptions import InvalidInputError
+from runstone.exceptions import InvalidInputError, MalformedEnvelopeError
 from runstone.inputs import (
     check_series_key,
     checked_artifact_path,
@@ -375,16 +377,24 @@ class Run:
     def begin(self, events: Iterable[Event]) -> None:
         """Append the run's first events of this process: it was started, resumed or joined here."""
         self._session.writer.reopen(self._stream)
-        self.record(events)
+        for event in events:
+            self._event(event)
 
     def record(self, events: Iterable[Event]) -> None:
         """Append events of the contract as they are; for adapters to other programs' calls.
 
         Raises:
-            InvalidInputError: one is larger than an event may be; those before it were appended.
+            InvalidInputError: one is not as the contract says, and none was appended; or it is larger than an
+                event may be, and those before it were.
             RunEndedError: the run has ended.
         """
-        for event in events:
+        checked = list(events)
+        for event in checked:
+            try:
+                from_json(to_json(event))
+            except MalformedEnvelopeError as wrong:
+                raise InvalidInputError(f"this cannot be recorded: {wrong}") from None
+        for event in checked:
             self._event(event)
 
     @property

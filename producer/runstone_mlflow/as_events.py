@@ -19,9 +19,6 @@ from runstone.events import limits, types
 from runstone.inputs import clean, number, step_number, time_numbers
 from runstone.run import Identity, now_ms
 
-_UNKNOWN_USER: Final = "unknown"
-"""MLflow's word for a user that nobody knows."""
-
 _MADE_BY_MLFLOW: Final = {"client": "mlflow"}
 """In the context of a run: its tags are all the tags it has, none is derived for MLflow's eyes."""
 
@@ -44,7 +41,7 @@ def run_started(
         experiment_name=experiment_name,
         name=clean(identity.name, limits.RUN_NAME_MAX),
         time=time,
-        user="" if user == _UNKNOWN_USER else clean(user),
+        user=clean(user),
         parent_run_id=clean((tags or {}).get(MLFLOW_PARENT_RUN_ID, "")),
         context=context,
     )

@@ -74,11 +74,13 @@ class ExperimentCalls(ConnectedStore):
     def delete_experiment(self, experiment_id: str) -> None:
         """By REST."""
         super().delete_experiment(experiment_id)
+        self._journal.mark_deleted(experiment_id, deleted=True)
         self._experiments.pop(str(experiment_id), None)
 
     def restore_experiment(self, experiment_id: str) -> None:
         """By REST."""
         super().restore_experiment(experiment_id)
+        self._journal.mark_deleted(experiment_id, deleted=False)
         self._experiments.pop(str(experiment_id), None)
 
     def rename_experiment(self, experiment_id: str, new_name: str) -> None:

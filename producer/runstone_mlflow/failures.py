@@ -37,15 +37,16 @@ def deleted_experiment(experiment_id: str) -> MlflowException:
     return invalid(f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted.")
 
 
+def changed_param(run_id: str, key: str, old: str, new: str) -> MlflowException:
+    """Another value for a param."""
+    return invalid(
+        f"Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' "
+        f"for run ID='{run_id}'. Attempted logging new value '{new}'."
+    )
+
+
 def changed_params(run_id: str, changed: list[dict[str, str]]) -> MlflowException:
-    """Other values for params; *changed* has ``key``, ``old_value`` and ``new_value`` of each."""
-    if len(changed) == 1:
-        [one] = changed
-        return invalid(
-            f"Changing param values is not allowed. Param with key='{one['key']}' was already logged with "
-            f"value='{one['old_value']}' for run ID='{run_id}'. Attempted logging new value "
-            f"'{one['new_value']}'."
-        )
+    """Other values for params of a batch; *changed* has ``key``, ``old_value`` and ``new_value`` of each."""
     return invalid(
         f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run_id}'."
     )

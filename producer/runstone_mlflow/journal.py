@@ -6,7 +6,8 @@ against what was written before and appended; no lock is held while somebody wai
 
 A run is *known* once this process has begun it, or has written to one that another process began; the latter
 is asked for at the server first, where that answers. Its state as far as this process knows it:
-``params`` and ``tags`` (what may not change, what can be deleted), ``status``, ``deleted``.
+``params``, ``datasets`` and ``tags`` (what may not change, what is there already, what can be deleted),
+``status``, ``deleted``.
 """
 
 import threading
@@ -31,8 +32,8 @@ class KnownRun:
     """A run as far as this process knows it; ``lock`` is held around checking and appending."""
 
     __slots__ = (
-        "deleted", "experiment_id", "lock", "name", "params", "point", "run", "seen", "start_time", "status",
-        "tags", "user",
+        "datasets", "deleted", "experiment_id", "lock", "name", "params", "point", "run", "seen",
+        "start_time", "status", "tags", "user",
     )  # fmt: skip
 
     def __init__(self, run: Run, experiment_id: str, *, name: str = "", user: str = "") -> None:
@@ -46,6 +47,7 @@ class KnownRun:
         self.deleted = False
         self.params: dict[str, str] = {}
         self.tags: set[str] = set()
+        self.datasets: set[tuple[str, str]] = set()
         self.lock = threading.RLock()
         self.seen = 0
 
@@ -109,7 +111,15 @@ class Journal:
             known.deleted = found.info.lifecycle_stage == "deleted"
             known.params = dict(found.data.params)
             known.tags = set(found.data.tags)
+            inputs = found.inputs.dataset_inputs if found.inputs else []
+            known.datasets = {(each.dataset.name, each.dataset.digest) for each in inputs}
         return self._runs.setdefault(run_id, known)
+
+    def mark_deleted(self, experiment_id: str, *, deleted: bool) -> None:
+        """The runs of an experiment go and come with it."""
+        for known in self._runs.values():
+            if known.experiment_id == str(experiment_id):
+                known.deleted = deleted
 
     def settle(self, run_id: str | None = None) -> None:
         """Wait until what this process wrote, to one run or to all, can be read.

@@ -55,7 +55,12 @@ class LogCalls(RunCalls):
         known = self._known(run_id)
         checked = _validate_param(param.key, param.value)
         with known.lock, in_mlflows_words():
-            known.run.record(self._new_params(known, [checked]))
+            value = known.params.get(checked.key)
+            if value is None:
+                known.params[checked.key] = checked.value
+                known.run.record([as_events.param(checked.key, checked.value)])
+            elif value != checked.value:
+                raise failures.changed_param(run_id, checked.key, value, checked.value)
 
     def set_tag(self, run_id: str, tag: RunTag) -> None:
         """Append a tag; ``mlflow.runName`` renames the run."""
@@ -107,13 +112,20 @@ class LogCalls(RunCalls):
         """Append datasets and models that the run read; datasets too large for an event go by REST."""
         known = self._known(run_id)
         _validate_dataset_inputs(datasets or [])
-        large = [each for each in datasets or () if as_events.dataset_size(each) > _LARGE]
-        small = [each for each in datasets or () if as_events.dataset_size(each) <= _LARGE]
+        by_rest: list[Any] = []
         with known.lock, in_mlflows_words():
-            known.run.record(map(as_events.dataset_input, small))
+            for each in datasets or ():
+                name = each.dataset.name, each.dataset.digest
+                if name in known.datasets:  # the first one stands, as at MLflow
+                    continue
+                if as_events.dataset_size(each) > _LARGE:
+                    by_rest.append(each)
+                else:
+                    known.run.record([as_events.dataset_input(each)])
+                known.datasets.add(name)
             known.run.record(types.ModelInput(each.model_id, now_ms()) for each in models or ())
-        if large:
-            super().log_inputs(run_id, large)
+        if by_rest:
+            super().log_inputs(run_id, by_rest)
 
     def log_outputs(self, run_id: str, models: Sequence[Any]) -> None:
         """Append models that the run made."""

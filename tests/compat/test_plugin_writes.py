@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -221,6 +221,15 @@ def test_inputs_are_events_of_the_run(spool):
         {"mlflow.data.context": "training"},
     )
     assert "num_rows" in said["profile"] or "features_shape" in said["profile"]
+
+
+def test_what_the_ledger_could_not_read_is_refused_and_not_written(spool):
+    tagged = DatasetInput(Dataset("d", "1", "code", "{}"), tags=[InputTag("k" * 251, "v")])
+    with mlflow.start_run() as run:
+        with pytest.raises(MlflowException, match="cannot be recorded") as caught:
+            MlflowClient().log_inputs(run.info.run_id, [tagged])
+        assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert events(spool_records(spool), run.info.run_id, "dataset_input") == []
 
 
 def test_a_run_of_another_process_is_joined_and_a_new_attempt_owns_its_end(spool):
