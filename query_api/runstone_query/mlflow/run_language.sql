@@ -32,7 +32,8 @@ CASE WHEN r.context ->> 'client' = 'mlflow' THEN coalesce(r.user_name, '')
 
 -- name: stage
 -- Is the run active, or deleted? One of a deleted experiment is as good as deleted.
-CASE WHEN r.experiment_id IN (SELECT e.experiment_id FROM {schema}.experiments e WHERE e.lifecycle_stage = 'deleted')
+CASE WHEN EXISTS (SELECT FROM {schema}.experiments e
+                  WHERE e.experiment_id = r.experiment_id AND e.lifecycle_stage = 'deleted')
      THEN 'deleted' ELSE r.lifecycle_stage END
 
 -- name: in_lifecycle_stage
