@@ -14,9 +14,6 @@ from runstone.exceptions import MalformedEnvelopeError
 from runstone_ingest.projector.registry import RegistryEvent
 from runstone_ingest.records import Address, Admitted, DeadLetter, Record, storable
 
-INDEXED_MAX: Final = 2000
-"""Bytes of UTF-8 that texts which form one index entry may have together; a page of Postgres holds 2704."""
-
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _NUMBER: Final = re.compile(rb"\d{1,19}")
 _STAGES: Final = ("None", "Staging", "Production", "Archived")
@@ -116,12 +113,14 @@ def _check_place(record: Record, address: Address, catalog: bool, partition_of: 
 
 def _fits(what: str, *texts: str) -> None:
     found = sum(len(text.encode()) for text in texts)
-    if found > INDEXED_MAX:
-        raise MalformedEnvelopeError(f"{what}: expected at most {INDEXED_MAX} bytes of UTF-8, found {found}")
+    if found > limits.INDEXED_MAX:
+        raise MalformedEnvelopeError(
+            f"{what}: expected at most {limits.INDEXED_MAX} bytes of UTF-8, found {found}"
+        )
 
 
 def _check_series(key: types.SeriesKey) -> None:
-    if len(key.key) * 4 > INDEXED_MAX or any(key[1:]):
+    if len(key.key) * 4 > limits.INDEXED_MAX or any(key[1:]):
         _fits("a metric's key, model and dataset together", *key)
 
 

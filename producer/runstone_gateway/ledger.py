@@ -28,6 +28,7 @@ from runstone.events.envelope import cut
 from runstone.events.identity import new_session_id, partition_of
 from runstone.events.limits import ENVELOPE_MAX
 from runstone.events.types import RangeDeclared
+from runstone.exceptions import InvalidInputError
 from runstone.sender.kafka_settings import kafka_settings
 from runstone.sender.publisher import Publisher, PublisherClosed, RecordRefused
 from runstone_gateway.clock import now_ms
@@ -168,6 +169,7 @@ class Ledger:
 
         Raises:
             KafkaAwayError: Kafka has been away for long, or too much waits for it; nothing was written.
+            InvalidInputError: a record is larger than any may be; nothing was written.
         """
         assert self._publisher is not None
         if self._stopping:
@@ -285,10 +287,18 @@ class Ledger:
 
 
 def _packed(envelope: Envelope) -> list[tuple[Envelope, bytes]]:
-    """The envelope's bytes; in halves where it is larger than an envelope may be."""
+    """The envelope's bytes; in halves where it is larger than an envelope may be.
+
+    Raises:
+        InvalidInputError: a single record is larger.
+    """
     value = encode(envelope)
-    if len(value) <= ENVELOPE_MAX or envelope.n == 1:
+    if len(value) <= ENVELOPE_MAX:
         return [(envelope, value)]
+    if envelope.n == 1:
+        raise InvalidInputError(
+            f"one of the things to be recorded has {len(value)} bytes; at most {ENVELOPE_MAX} are possible"
+        )
     middle = envelope.first_seq + envelope.n // 2
     halves = cut(envelope, envelope.first_seq, middle), cut(envelope, middle, envelope.end_seq)
     return [packed for half in halves for packed in _packed(half)]

@@ -1,6 +1,7 @@
 """MLflow's writes through the gateway: what is accepted can be read, what is refused left nothing."""
 
 import asyncio
+import io
 import json
 import uuid
 
@@ -11,10 +12,12 @@ from runstone_gateway.mlflow import rules
 from tests.fix_stack import Stack
 
 API = "/api/2.0/mlflow"
+JSON = {"Content-Type": "application/json"}
 
 
 async def post(stack: Stack, path: str, **body):
-    async with stack.client.post(API + path, json=body) as answer:
+    sent = io.BytesIO(json.dumps(body).encode())
+    async with stack.client.post(API + path, data=sent, headers=JSON) as answer:
         found = await answer.json()
         return (answer.status, found)
 
@@ -375,3 +378,25 @@ async def test_every_rule_of_keys_speaks_mlflows_words(stack):
 async def test_ids_of_runs_that_a_client_sends_are_ignored(stack):
     wanted = uuid.uuid4().hex
     assert await run_in(stack, run_id=wanted) != wanted
+
+
+async def test_what_would_become_a_dead_letter_is_refused_before_it_is_written(stack):
+    run_id = await run_in(stack, tags=[{"key": "mlflow.parentRunId", "value": "p" * 3000}])
+    metric = {"key": "m", "value": 1, "timestamp": 1, "step": 0}
+    long = "é" * 1000
+    for path, body in (
+        ("/runs/log-metric", metric | {"model_id": long}),
+        ("/runs/log-batch", {"metrics": [metric | {"dataset_name": long}]}),
+        ("/runs/log-inputs", {"datasets": [{"dataset": {"name": "日" * 500, "digest": "本" * 36 + "x" * 0, "source": long * 2}}], "models": [{"model_id": long + "x"}]}),
+        ("/runs/outputs", {"models": [{"model_id": long + "x"}]}),
+        ("/runs/update", {"run_name": "n" * 501}),
+        ("/runs/set-tag", {"key": "mlflow.runName", "value": "n" * 501}),
+    ):  # fmt: skip
+        status, code, message = await refusal(stack, path, run_id=run_id, **body)
+        assert (status, code) == (400, "INVALID_PARAMETER_VALUE"), path
+        assert "at most 2000 bytes" in message or "500 characters" in message
+    tags = [{"key": f"k{i}", "value": "\x01" * 20_000} for i in range(40)]
+    status, _, message = await refusal(stack, "/experiments/create", name="large", tags=tags)
+    assert (status, "bytes" in message) == (400, True)
+    assert (await fact(stack, run_id))["tags"]["mlflow.parentRunId"] == "p" * 3000
+    assert await stack.database.rows("SELECT count(*)::int FROM dead_letters") == [(0,)]

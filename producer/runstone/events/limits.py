@@ -40,6 +40,10 @@ ARTIFACT_PATH_MAX: Final = 900
 ARTIFACT_NAME_MAX: Final = 255
 """Bytes of each name in it; file systems stop there."""
 
+INDEXED_MAX: Final = 2000
+"""Bytes of UTF-8 that texts which form one index entry may have together (a metric's key with model and
+dataset, a dataset's name and digest); a page of Postgres holds 2704. What has more becomes a dead letter."""
+
 STEP_MIN: Final = -(2**63)
 STEP_MAX: Final = 2**63 - 1
 """A step is a signed 64-bit integer, as in Postgres and in MLflow."""

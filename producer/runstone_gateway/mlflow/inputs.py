@@ -38,6 +38,8 @@ async def log_inputs(services: Services, call: Call) -> Conclusion:
         name = dataset.get("name", ""), dataset.get("digest", "")
         datasets.setdefault(name, (dict(dataset), checked))
     models = [model.get("model_id", "") for model in call.fields.get("models", ())]
+    for model_id in models:
+        rules.check_indexed("The id of a model", model_id)
     fields = rules.active_run(run_id, await services.writes.run(run_id))
     stored = {}
     for name, (dataset, _) in datasets.items():
@@ -61,6 +63,8 @@ async def log_outputs(services: Services, call: Call) -> Conclusion:
     """``runs/outputs``."""
     run_id = call.fields["run_id"]
     models = [(model.get("model_id", ""), model.get("step", 0)) for model in call.fields["models"]]
+    for model_id, _ in models:
+        rules.check_indexed("The id of a model", model_id)
     rules.active_run(run_id, await services.writes.run(run_id))
     now = now_ms()
     events: list[Event] = [ModelOutput(model_id, step, now) for model_id, step in models]
@@ -96,6 +100,7 @@ def _check_dataset(dataset: Mapping[str, str]) -> None:
     )
     for field, limit in limits:
         rules.check_length(field, limit, dataset.get(field, ""))
+    rules.check_indexed("A dataset's name and digest", dataset.get("name", ""), dataset.get("digest", ""))
     if len(dataset.get("source_type", "")) > rules.DATASET_NAME_MAX:
         raise invalid(f"'source_type' exceeds the maximum length of {rules.DATASET_NAME_MAX} characters")
 

@@ -101,6 +101,8 @@ def _add(points: PointTable, index: dict[SeriesKey, int], fields: Mapping[str, A
 def _series(points: PointTable, index: dict[SeriesKey, int], series: SeriesKey) -> int:
     at = index.get(series)
     if at is None:
+        if any(series[1:]):
+            rules.check_indexed("A metric's key, model and dataset", *series)
         at = index[series] = len(points.keys)
         points.keys.append(series)
     return at

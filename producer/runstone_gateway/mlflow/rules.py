@@ -6,7 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runstone.events.limits import EXPERIMENT_ID_MAX, KEY_MAX, PARAM_VALUE_MAX, TAG_VALUE_MAX, TIME_MAX
+from runstone.events.limits import (
+    EXPERIMENT_ID_MAX,
+    INDEXED_MAX,
+    KEY_MAX,
+    PARAM_VALUE_MAX,
+    TAG_VALUE_MAX,
+    TIME_MAX,
+)
 from runstone_gateway.mlflow.errors import MlflowError, invalid, missing
 from runstone_gateway.overlay import Subject
 
@@ -100,6 +107,12 @@ def check_experiment_tag(key: str, value: str) -> None:
     check_name(key, "key")
     check_length("key", KEY_MAX, key)
     check_length("value", EXPERIMENT_TAG_VALUE_MAX, value)
+
+
+def check_indexed(what: str, *texts: str) -> None:
+    """Texts that the read model keeps in one index entry. Raises `MlflowError` where they are too long."""
+    if sum(len(text.encode()) for text in texts) > INDEXED_MAX:
+        raise invalid(f"{what} must have at most {INDEXED_MAX} bytes of UTF-8 together")
 
 
 def check_batch_length(what: str, limit: int, length: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from runstone.events import Event
-from runstone.events.limits import TAG_VALUE_MAX, TIME_MAX
+from runstone.events.limits import INDEXED_MAX, RUN_NAME_MAX, TAG_VALUE_MAX, TIME_MAX
 from runstone.events.types import RunDeleted, RunEnded, RunRenamed, RunRestored, RunStarted, Tag
 from runstone_gateway.clock import now_ms
 from runstone_gateway.ledger import Written
@@ -80,7 +80,9 @@ async def create(services: Services, call: Call) -> Conclusion:
             None, _created(run_id, known.fields, tags | {rules.RUN_NAME_TAG: known.fields["name"]})
         )
     tags.setdefault(rules.RUN_NAME_TAG, name)
-    user = fields.get("user_id", "")
+    rules.check_length("run_name", RUN_NAME_MAX, name)
+    user, parent = fields.get("user_id", ""), tags.get("mlflow.parentRunId", "")
+    rules.check_length("user_id", RUN_NAME_MAX, user)
     if user in {"", UNKNOWN}:
         user = tags.get("mlflow.user", user)
     run = {
@@ -101,7 +103,7 @@ async def create(services: Services, call: Call) -> Conclusion:
         name,
         start_time,
         user,
-        tags.get("mlflow.parentRunId", ""),
+        parent if len(parent.encode()) <= INDEXED_MAX else "",
         context,
     )
     events: list[Event] = [started, *(Tag(key, value, now) for key, value in tags.items())]
@@ -140,6 +142,7 @@ async def update(services: Services, call: Call) -> Conclusion:
     """``runs/update``: status, end time, name; answers the run's info."""
     fields = call.fields
     run_id, name, status = named_run(fields), fields.get("run_name", ""), fields.get("status")
+    rules.check_length("run_name", RUN_NAME_MAX, name)
     if "end_time" in fields:
         _check_time("end_time", fields["end_time"])
     run = rules.active_run(run_id, await services.writes.run(run_id, fresh=True))

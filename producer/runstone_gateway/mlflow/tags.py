@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from runstone.events import Event
-from runstone.events.limits import EVENT_MAX
+from runstone.events.limits import EVENT_MAX, RUN_NAME_MAX
 from runstone.events.types import Tag, TagDeleted
 from runstone_gateway.clock import now_ms
 from runstone_gateway.mlflow import rules
@@ -38,6 +38,7 @@ def tagging(key: str, value: str, now: int) -> list[Event]:
     """The events of a tag that is set. An empty name is none: MLflow then leaves tag and name as they are."""
     if key != rules.RUN_NAME_TAG:
         return [Tag(key, value, now)]
+    rules.check_length("run_name", RUN_NAME_MAX, value)
     return renamed(value, now) if value else []
 
 
