@@ -1,6 +1,7 @@
 """MLflow's artifact proxy over both kinds of store: what clients put, find again, and never get."""
 
 import asyncio
+import dataclasses
 import hashlib
 import io
 import os
@@ -13,8 +14,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from runstone.events.artifact_paths import MARKER
 from runstone.events.artifact_roots import parse_root, uri_below
-from tests.fix_stack import Stack
+from runstone_gateway.stores import open_store
+from tests.fix_stack import Stack, another_gateway
 
 pytestmark = pytest.mark.timeout(900)  # the first use of a bucket on a machine builds the S3 server
 
@@ -386,3 +389,49 @@ async def test_a_native_clients_file_is_where_mlflows_clients_look_for_it(
         "/get-artifact", params={"run_id": run, "path": "model/weights.txt"}
     ) as answer:
         assert (answer.status, await answer.read()) == (200, b"weights")
+
+
+async def test_a_store_that_is_away_delays_files_only_and_another_installations_is_refused(
+    stack: Stack, artifact_root: str, tmp_path: Path
+) -> None:
+    bucket = artifact_root.startswith("s3:")
+    away = "s3://no-such-bucket" if bucket else f"file://{(await made_a_file(tmp_path)).as_posix()}/store"
+    async with another_gateway(with_root(stack, away)) as gateway:
+        async with gateway.get("/api/v1/connect") as answer:
+            assert (answer.status, (await answer.json())["artifact_root"]) == (200, away)
+        async with gateway.post("/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}) as answer:
+            assert answer.status == 200
+        async with gateway.put(f"{PROXY}/artifacts/{FOLDER}/x", data=b"x") as answer:
+            assert (answer.status, (await answer.json())["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+            assert answer.headers["Retry-After"]
+    theirs = f"{artifact_root}/theirs"
+    async with stack.client.put(
+        "/api/v1/artifacts", params={"experiment_id": "7", "run_id": RUN, "path": "x"}
+    ):
+        pass  # the store is marked by now
+    if bucket:
+        store = open_store(parse_root(theirs))
+        await store.put(MARKER, one(b"another"))
+        await store.close()
+    else:
+        root = parse_root(theirs)
+        assert isinstance(root, Path)
+        await asyncio.to_thread(root.mkdir, parents=True)
+        await asyncio.to_thread((root / MARKER).write_text, "another\n")
+    async with another_gateway(with_root(stack, theirs)) as gateway, gateway.get("/api/v1/connect") as answer:
+        assert answer.status == 503
+        assert "belongs to installation another" in (await answer.json())["detail"]
+
+
+def with_root(stack: Stack, root: str) -> Stack:
+    return dataclasses.replace(stack, environment=stack.environment | {"RUNSTONE_ARTIFACT_ROOT": root})
+
+
+async def made_a_file(folder: Path) -> Path:
+    file = folder / "file"
+    await asyncio.to_thread(file.write_text, "")
+    return file
+
+
+async def one(block: bytes) -> AsyncIterator[bytes]:
+    yield block
