@@ -5,6 +5,7 @@ spool with the first run in it; where it has the name already, that is the exper
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mlflow.entities import Experiment, ExperimentTag
@@ -15,7 +16,7 @@ from runstone.events.identity import experiment_id as id_of_experiment
 from runstone.run import now_ms
 from runstone_mlflow import addresses, failures
 from runstone_mlflow.connected_store import ConnectedStore
-from runstone_mlflow.failures import in_mlflows_words
+from runstone_mlflow.failures import Unanswered, in_mlflows_words
 
 
 class ExperimentCalls(ConnectedStore):
@@ -31,7 +32,7 @@ class ExperimentCalls(ConnectedStore):
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         """By id; where no server answers, what this process knows of it."""
-        if self._journal.reachable():
+        with suppress(Unanswered), self._asking_once():
             return self._remembered(super().get_experiment(experiment_id))
         number = str(_parse_experiment_id(experiment_id))
         # one that another process named is known by its number alone
@@ -39,13 +40,11 @@ class ExperimentCalls(ConnectedStore):
 
     def get_experiment_by_name(self, experiment_name: str) -> Experiment | None:
         """By name, None where there is none. Where no server answers it is taken to exist."""
-        if not self._journal.reachable():
-            _validate_experiment_name(experiment_name)
-            return self._supposed(experiment_name)
-        found = super().get_experiment_by_name(experiment_name)
-        if found is None:
-            return self._announced(experiment_name)
-        return self._remembered(found)
+        with suppress(Unanswered), self._asking_once():
+            found = super().get_experiment_by_name(experiment_name)
+            return self._announced(experiment_name) if found is None else self._remembered(found)
+        _validate_experiment_name(experiment_name)
+        return self._supposed(experiment_name)
 
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Sequence[ExperimentTag] | None = None
@@ -56,7 +55,7 @@ class ExperimentCalls(ConnectedStore):
             MlflowException: RESOURCE_ALREADY_EXISTS, as far as can be known.
         """
         _validate_experiment_name(name)
-        if self._journal.reachable():
+        with suppress(Unanswered), self._asking_once():
             return str(super().create_experiment(name, artifact_location, tags))
         if self._announced(name):
             raise failures.existing_experiment(name)

@@ -13,6 +13,10 @@ from mlflow.protos.databricks_pb2 import (
 from runstone.exceptions import InvalidInputError
 
 
+class Unanswered(Exception):
+    """A server was asked once, for a moment, and could not answer: whoever asked goes on without it."""
+
+
 @contextmanager
 def in_mlflows_words() -> Iterator[None]:
     """Raise what Runstone's client refuses as MLflow's exception."""

@@ -17,6 +17,10 @@ REMEMBERED_S: Final = 1.0
 """How long an answer serves others; a server may come or go meanwhile, which they survive."""
 
 
+GIVEN_UP_S: Final = 10.0
+"""How long a server that did not answer is not asked again."""
+
+
 class Reachability:
     """Whether something listens at *address*, an http or https URL. Any thread may ask."""
 
@@ -39,6 +43,11 @@ class Reachability:
                     self._found = False
                 self._until = monotonic() + REMEMBERED_S
             return self._found
+
+    def lost(self) -> None:
+        """It listens but gives no answers: it is taken to be away for a while."""
+        with self._lock:
+            self._found, self._until = False, monotonic() + GIVEN_UP_S
 
     def forked(self) -> None:
         """In the child after a fork: another thread of the parent may have held the lock."""

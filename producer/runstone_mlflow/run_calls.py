@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from mlflow.entities import Run as MlflowRun
@@ -17,7 +18,7 @@ from runstone.run import Identity, now_ms
 from runstone_mlflow import addresses, as_events, failures
 from runstone_mlflow.artifact_repository import RunstoneArtifactRepository
 from runstone_mlflow.experiment_calls import ExperimentCalls
-from runstone_mlflow.failures import in_mlflows_words
+from runstone_mlflow.failures import Unanswered, in_mlflows_words
 from runstone_mlflow.journal import KnownRun
 
 _ENDS: Final = {"FINISHED", "FAILED", "KILLED"}
@@ -136,7 +137,9 @@ class RunCalls(ExperimentCalls):
         known = self._journal.get(run_id)
         if known is None:
             _validate_run_id(run_id)
-            found = super().get_run(run_id) if self._journal.reachable() else None
+            found = None
+            with suppress(Unanswered), self._asking_once():
+                found = super().get_run(run_id)
             known = self._journal.join(run_id, found.info.experiment_id if found else "0", found)
         if known.deleted:
             raise failures.deleted_run(run_id)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -108,6 +109,20 @@ def test_a_child_process_of_one_that_set_an_experiment_needs_no_server_either(sp
         pass
     [started] = events(spool_records(spool), run.info.run_id, "run_started")
     assert (started["experiment_id"], started["experiment_name"]) == (123, "")
+
+
+def test_a_server_that_takes_connections_and_never_answers_holds_nobody_up_for_long(spool, monkeypatch):
+    monkeypatch.setattr("runstone_mlflow.connected_store.MOMENT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mlflow.set_tracking_uri(f"runstone://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        found = mlflow.set_experiment("Churn Prediction")
+        with mlflow.start_run() as run:
+            mlflow.log_metric("loss", 1.0)
+        MlflowClient().log_metric(uuid.uuid4().hex, "loss", 1.0)
+        assert time.monotonic() - began < 5
+    assert found.experiment_id == str(experiment_id("Churn Prediction"))
+    assert events(spool_records(spool), run.info.run_id, "run_ended")
 
 
 def test_a_run_that_fails_or_is_nested_says_so(spool):
