@@ -1,11 +1,14 @@
 """The files of runs and logged models: a run's go up by the spool, all else by the server's proxy."""
 
 import re
+from pathlib import Path
 from typing import Any, Final
 
 from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+from mlflow.utils.uri import validate_path_is_safe
 
+from runstone.artifacts import files_below
 from runstone_mlflow import addresses, failures
 from runstone_mlflow.failures import in_mlflows_words
 from runstone_mlflow.journal import KnownRun, journal_of
@@ -40,6 +43,7 @@ class RunstoneArtifactRepository(MlflowArtifactsRepository):  # type: ignore[mis
         if known is None:
             super().log_artifact(local_file, artifact_path)
             return
+        _check_listable(artifact_path, Path(local_file).name)
         with in_mlflows_words():
             known.run.log_artifact(local_file, self._within(artifact_path))
 
@@ -51,6 +55,8 @@ class RunstoneArtifactRepository(MlflowArtifactsRepository):  # type: ignore[mis
             super().log_artifacts(local_dir, artifact_path)
             return
         with in_mlflows_words():
+            for _file, name in files_below(Path(local_dir).absolute()):
+                _check_listable(artifact_path, name)
             known.run.log_artifacts(local_dir, self._within(artifact_path))
 
     def list_artifacts(self, path: str | None = None) -> Any:
@@ -84,3 +90,8 @@ class RunstoneArtifactRepository(MlflowArtifactsRepository):  # type: ignore[mis
     def _within(self, artifact_path: str | None) -> str | None:
         parts = [part for part in (self._folder, (artifact_path or "").rstrip("/")) if part]
         return "/".join(parts) or None
+
+
+def _check_listable(folder: str | None, name: str) -> None:
+    """Refuse a path that MLflow's client refuses to list: with it, nothing in its folder could be listed."""
+    validate_path_is_safe(f"{folder}/{name}" if folder else name)

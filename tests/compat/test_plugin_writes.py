@@ -217,6 +217,10 @@ def test_files_of_a_run_are_ordered_from_the_spool(spool, tmp_path):
         mlflow.log_artifacts(tmp_path / "folder", "deep/er")
         with pytest.raises(MlflowException, match="Invalid artifact path"):
             mlflow.log_artifact(tmp_path / "folder" / "a.csv", "../up")
+        (tmp_path / "folder" / "%2e%2e%2fup").write_text("never")
+        for log in (mlflow.log_artifacts, mlflow.log_artifact):  # MLflow could not list what lies beside it
+            with pytest.raises(MlflowException, match="Invalid path"):
+                log(tmp_path / "folder")
     orders = [json.loads(order.read_bytes()) for order in sorted(spool.glob("*/sessions/*/uploads/*.json"))]
     assert [order["path"] for order in orders] == ["notes/a.txt", "a.json", "data/a.csv", "deep/er/a.csv"]
     assert {order["run_id"] for order in orders} == set(run_streams(spool_records(spool)))
