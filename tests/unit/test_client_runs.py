@@ -13,6 +13,7 @@ import pytest
 import runstone
 from runstone import lifetime, notices
 from runstone.events.identity import experiment_id
+from runstone.events.types import Tag
 from runstone.exceptions import InvalidInputError, RunEndedError, RunstoneError
 from tests.spool_contents import (
     POINT,
@@ -176,6 +177,43 @@ def test_a_mistake_raises_before_anything_is_written(client, records, tmp_path):
     assert issubclass(InvalidInputError, RunstoneError)
     assert len(records()) == before
     assert uploads(tmp_path) == []
+
+
+def test_a_point_may_have_its_own_time_and_be_of_a_model_or_dataset(client, records):
+    far = 253_402_300_799_999  # the year 9999, which only a series' record can hold
+    with client.start_run() as run:
+        run.log_point("k", 1, 2, 3)
+        run.log_point("k", 1.5, model_id="m-1", dataset=("d", "x"))
+        run.log_point("k", 2.5, 4, far)
+        for wrong in (
+            {"time": -1},
+            {"time": far + 1},
+            {"time": 1.5},
+            {"step": 2**63},
+            {"value": "1"},
+            {"key": ""},
+        ):
+            with pytest.raises(InvalidInputError):
+                run.log_point(**{"key": "k", "value": 1.0, **wrong})
+    timed, measured, late = (r for r in records() if r.kind in {POINT, SERIES})
+    assert (timed.key, timed.time_ms, timed.data) == ("k", 3, (2, 1.0))
+    assert (measured.key, measured.data) == (["k", "m-1", "d", "x"], (0, 1.5))
+    assert (late.key, late.data) == ("k", ([4], [2.5], [far]))
+
+
+def test_an_experiment_is_announced_without_a_run(client, records):
+    made = client.create_experiment("alone", tags={"owner": 1}, artifact_location="s3://b/p")
+    assert made == experiment_id("alone")
+    [said] = events(records(), "catalog", "experiment_created")
+    assert (said["name"], said["tags"], said["artifact_location"]) == ("alone", {"owner": "1"}, "s3://b/p")
+
+
+def test_an_event_that_is_not_as_the_contract_says_is_not_recorded(client, records):
+    with client.start_run() as run:
+        before = len(records())
+        with pytest.raises(InvalidInputError, match="cannot be recorded"):
+            run.record([Tag("good", "1", 0), Tag("k" * 251, "1", 0)])
+        assert len(records()) == before
 
 
 def test_a_series_is_cut_into_records_and_keeps_every_point(client, records):
