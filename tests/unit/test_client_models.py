@@ -13,7 +13,9 @@ from tests.spool_contents import session_folders
 
 
 @pytest.fixture
-def client(tmp_path):
+def client(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNSTONE_OFFLINE", "1")
+    monkeypatch.setenv("RUNSTONE_QUIET", "1")
     return runstone.Client("http://127.0.0.1:9", spool=tmp_path / "spool")
 
 
