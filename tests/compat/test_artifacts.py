@@ -82,8 +82,6 @@ def test_paths_that_lead_elsewhere_are_refused(on: On) -> None:
         "a/../b",
         "%2e%2e",
         "%252e%252e",
-        "a\\..\\b",
-        "a\0b",
         "file:///etc",
         "a?b",
         ".",
@@ -92,6 +90,22 @@ def test_paths_that_lead_elsewhere_are_refused(on: On) -> None:
         on.see(on.client.list_artifacts, run, path)
         on.see(on.client.download_artifacts, run, path, str(on.folder))
     listed(on, run)
+
+
+@differential
+def test_paths_that_mean_another_thing_elsewhere_are_refused(on: On) -> None:
+    where = on.experiment()
+    run = on.run(where, start_time=1)
+    file = on.folder / "file"
+    file.write_text("x")
+    on.see(on.client.log_artifact, run, str(file), "a\\..\\b")
+    on.see(on.client.log_artifact, run, str(file), "a\0b")
+    base = f"/api/2.0/mlflow-artifacts/artifacts/{where}/{run}/artifacts"
+    for path in ("c%5c..%5cd", "%00"):
+        on.http("PUT", f"{base}/{path}", data=b"x")
+        on.http("GET", f"{base}/{path}")
+        on.http("GET", f"/get-artifact?run_id={run}&path={path}")
+        on.http("GET", f"artifacts/list?run_id={run}&path={path}")
 
 
 @differential
@@ -168,16 +182,7 @@ def test_the_proxy_stores_lists_gives_and_deletes(on: On) -> None:
                 answer.headers.get("Content-Disposition"),
             ),
         )
-    for path in (
-        "..",
-        "a/../../b",
-        "%2e%2e/x",
-        "%252e%252e/x",
-        "a%5c..%5cb",
-        "%00",
-        "/etc/passwd",
-        "%2fetc%2fpasswd",
-    ):
+    for path in ("..", "a/../../b", "%2e%2e/x", "%252e%252e/x", "/etc/passwd", "%2fetc%2fpasswd"):
         on.http("PUT", f"{proxy}/{base}/{path}", data=b"x")
         on.http("GET", f"{proxy}/{base}/{path}")
         on.http("GET", f"/get-artifact?run_id={run}&path={path}")

@@ -145,10 +145,11 @@ def test_a_model_is_registered_and_served_by_alias_version_and_stage(on: On) -> 
 @differential
 def test_autolog_of_sklearn(on: On) -> None:
     where = on.see(mlflow.set_experiment, on.name()).experiment_id
-    mlflow.sklearn.autolog(log_input_examples=False, silent=True)
     try:
+        mlflow.sklearn.autolog(log_input_examples=False, silent=True)
         with mlflow.start_run(run_name="auto"):
             LinearRegression().fit(pd.DataFrame(INPUTS, columns=list("abcd")), LABELS)
+        mlflow.sklearn.autolog(log_models=False, silent=True)
         RandomForestClassifier(n_estimators=3, random_state=1).fit(INPUTS, LABELS)
         with mlflow.start_run(run_name="search"):
             GridSearchCV(LogisticRegression(max_iter=50), {"C": [0.1, 1.0]}, cv=2).fit(INPUTS, LABELS)

@@ -68,7 +68,8 @@ async def log_model(services: Services, call: Call) -> Conclusion:
     needed = ("artifact_path", "flavors", "utc_time_created", "run_id")
     lacking = [name for name in needed if not isinstance(model, dict) or name not in model]
     if lacking:
-        raise invalid(f"Model json is missing mandatory fields: {lacking}")
+        # as MLflow writes the set of them
+        raise invalid(f"Model json is missing mandatory fields: {{{', '.join(map(repr, lacking))}}}")
     run = await services.writes.run(run_id, tags=(LOGGED_MODELS_TAG,))
     rules.active_run(run_id, run)
     assert run is not None

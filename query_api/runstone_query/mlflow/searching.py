@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+from runstone.events import limits
 from runstone_query.mlflow.asked import Asked
-from runstone_query.mlflow.errors import invalid
+from runstone_query.mlflow.errors import invalid, no_experiment
 from runstone_query.search.ast import And, OrderTerm
 from runstone_query.search.errors import SearchError
 from runstone_query.search.language import Language
@@ -19,7 +20,7 @@ _TERMS_MAX: Final = 20
 _VIEWS: Final = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 _STAGES: Final[Mapping[int, Stage]] = {1: "active", 2: "deleted", 3: None}
 
-_EXPERIMENT_ID: Final = re.compile(r"[0-9]{1,18}")
+_EXPERIMENT_ID: Final = re.compile(r"-?[0-9]{1,100}")
 
 
 def parsed_filter(text: str, language: Language) -> And:
@@ -63,7 +64,9 @@ def experiment_id(found: object) -> int:
     """An experiment's id from its digits. Raises `MlflowError`."""
     if type(found) is not str or not _EXPERIMENT_ID.fullmatch(found):
         raise invalid(f"Invalid experiment ID '{str(found)[:100]}'. Experiment ID must be a valid integer.")
-    return int(found)
+    if not 0 <= (number := int(found)) <= limits.EXPERIMENT_ID_MAX:
+        raise no_experiment(number)
+    return number
 
 
 def stage(fields: Asked, name: str) -> Stage:
