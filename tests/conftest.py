@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fix_services",
     "tests.fix_api",
     "tests.fix_s3",
+    "tests.fix_senders",
     "tests.fix_up",
     "tests.fix_worker",
     "tests.fix_stack",
