@@ -171,32 +171,36 @@ class Ledger:
             KafkaAwayError: Kafka has been away for long, or too much waits for it; nothing was written.
             InvalidInputError: a record is larger than any may be; nothing was written.
         """
-        assert self._publisher is not None
         if self._stopping:
             raise KafkaAwayError("this gateway stops; send the request again")
         if self._queued > QUEUED_MOST:
             raise KafkaAwayError("Kafka takes no records and too much waits for it already", retry_after=10)
         if self._trouble and self._pending and time.monotonic() - self._trouble[1] > ACK_DEADLINE:
             raise KafkaAwayError(self._trouble[0], retry_after=5)
+        return self._append(stream, events, points or PointTable())
+
+    def _append(self, stream: str, events: Sequence[Event], points: PointTable) -> Written:
+        assert self._publisher is not None
         if len(self._next_seq) >= STREAMS_MOST and stream not in self._next_seq:
             self._session, self._next_seq = new_session_id(), {}
         first = self._next_seq.get(stream, 0)
-        points = points or PointTable()
         n = len(events) + len(points)
         envelope = Envelope(self._session, stream, first, n, list(range(len(events))), list(events), points)
         place, key = self.place(stream), stream.encode()
         packed = _packed(envelope)
         self._next_seq[stream] = first + n
-        last: asyncio.Future[int]
+        sent: list[asyncio.Future[int]] = []
         for part, value in packed:
             self._queued += len(value)
-            last = self._publisher.submit(
-                *place, key, value, headers(part.session, stream, part.first_seq, part.n)
+            sent.append(
+                self._publisher.submit(
+                    *place, key, value, headers(part.session, stream, part.first_seq, part.n)
+                )
             )
-            last.add_done_callback(partial(self._left, part, len(value)))
-        written = Written(place, last)
+            sent[-1].add_done_callback(partial(self._left, part, len(value)))
+        written = Written(place, sent[0] if len(sent) == 1 else _all_of(sent))
         self._pending[stream] = written
-        last.add_done_callback(lambda done: self._acknowledged(stream, written, done))
+        written.acknowledged.add_done_callback(lambda done: self._acknowledged(stream, written, done))
         return written
 
     def pending(self, stream: str) -> Written | None:
@@ -278,12 +282,14 @@ class Ledger:
             self._declare(part, str(refusal))
 
     def _declare(self, part: Envelope, why: str) -> None:
-        """These seqs will never come; said in the stream itself, so that the run shows why."""
-        assert self._publisher is not None
-        if part.stream == CATALOG or isinstance(part.events[0], RangeDeclared):
+        """These seqs will never come; said in the stream itself, so that the run shows why.
+
+        Said also where writes are refused for a time: nobody would say it later.
+        """
+        if part.stream == CATALOG or any(isinstance(event, RangeDeclared) for event in part.events):
             return  # nobody shows gaps of the catalog; a declaration that is refused is not declared again
         lost = RangeDeclared(part.session, part.first_seq, part.n, "rejected", now_ms(), why[:1000])
-        self.append(part.stream, [lost])
+        self._append(part.stream, [lost], PointTable())
 
 
 def _packed(envelope: Envelope) -> list[tuple[Envelope, bytes]]:
@@ -302,6 +308,24 @@ def _packed(envelope: Envelope) -> list[tuple[Envelope, bytes]]:
     middle = envelope.first_seq + envelope.n // 2
     halves = cut(envelope, envelope.first_seq, middle), cut(envelope, middle, envelope.end_seq)
     return [packed for half in halves for packed in _packed(half)]
+
+
+def _all_of(sent: Sequence["asyncio.Future[int]"]) -> "asyncio.Future[int]":
+    """The last offset once all of *sent* are acknowledged, in order; fails when that is clear for any."""
+    every: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def settled(done: "asyncio.Future[int]") -> None:
+        if every.done():
+            return
+        if (fault := done.exception()) is not None:
+            every.set_exception(fault)
+            every.exception()  # told to whoever waits, if anybody does
+        elif done is sent[-1]:
+            every.set_result(done.result())
+
+    for one in sent:
+        one.add_done_callback(settled)
+    return every
 
 
 def point_table() -> PointTable:
