@@ -3,15 +3,17 @@
 MLflow's client sends a request again after a 503 and after a time-out. What was appended by then is in the
 ledger, or will be: the identical request (method, path and body) that comes next gets the outcome of that
 write. A request is joined only once it is over for its client, because its answer was a 503 or its
-connection is gone: two clients that send the same at the same time are two writes.
+connection is gone: two clients that send the same at the same time are two writes. One whose client is gone
+before anything was appended is taken over as well, since it goes on and may append yet.
 
 Plain dictionaries on the gateway's loop; the clock comes in as an argument.
 """
 
+import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 Conclusion = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -31,12 +33,14 @@ class Attempt:
     Attributes:
         abandoned: tells whether the client is gone while the attempt is still being served.
         conclusion: None until something was appended.
+        checking: held while that is decided, so that whoever takes the attempt over does not append as well.
         over: its answer did not reach the client.
     """
 
     key: bytes
     abandoned: Callable[[], bool]
     conclusion: Conclusion | None = None
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     over: bool = False
 
 
@@ -54,14 +58,19 @@ class Undelivered:
         key = hashlib.sha256(f"{method} {path}\n".encode() + body).digest()
         attempts = self._attempts.setdefault(key, [])
         for attempt in attempts:
-            if attempt.conclusion is not None and (attempt.over or attempt.abandoned()):
+            if attempt.over or attempt.abandoned():
                 attempt.over, attempt.abandoned = False, abandoned
                 return attempt
         attempts.append(made := Attempt(key, abandoned))
         return made
 
-    def end(self, attempt: Attempt, *, delivered: bool) -> None:
-        """The request was answered; *delivered*: with a success or a refusal, and to somebody."""
+    def end(self, attempt: Attempt, abandoned: Callable[[], bool], *, delivered: bool) -> None:
+        """The request that began with *abandoned* was answered; a retry may have taken its attempt over.
+
+        *delivered*: with a success or a refusal, and to somebody.
+        """
+        if attempt.abandoned is not abandoned:
+            return
         if not delivered and attempt.conclusion is not None:
             attempt.over = True
             self._over.append((self._now(), attempt))

@@ -23,7 +23,7 @@ def test_a_retry_of_an_answer_that_was_lost_joins_its_write():
     undelivered = Undelivered(Clock())
     first = begin(undelivered)
     first.conclusion = conclusion
-    undelivered.end(first, delivered=False)
+    undelivered.end(first, first.abandoned, delivered=False)
     assert begin(undelivered) is first
 
 
@@ -38,7 +38,7 @@ def test_an_equal_request_after_an_answer_is_another_write():
     undelivered = Undelivered(Clock())
     first = begin(undelivered)
     first.conclusion = conclusion
-    undelivered.end(first, delivered=True)
+    undelivered.end(first, first.abandoned, delivered=True)
     assert begin(undelivered) is not first
 
 
@@ -54,7 +54,7 @@ def test_a_request_whose_client_is_gone_is_joined_while_it_is_still_served():
 def test_a_request_that_failed_before_it_wrote_anything_is_not_joined():
     undelivered = Undelivered(Clock())
     first = begin(undelivered)
-    undelivered.end(first, delivered=False)
+    undelivered.end(first, first.abandoned, delivered=False)
     assert begin(undelivered) is not first
 
 
@@ -62,7 +62,7 @@ def test_another_body_is_another_request():
     undelivered = Undelivered(Clock())
     first = begin(undelivered)
     first.conclusion = conclusion
-    undelivered.end(first, delivered=False)
+    undelivered.end(first, first.abandoned, delivered=False)
     assert begin(undelivered, b"{ }") is not first
 
 
@@ -71,6 +71,22 @@ def test_a_lost_answer_is_forgotten_after_a_time():
     undelivered = Undelivered(clock)
     first = begin(undelivered)
     first.conclusion = conclusion
-    undelivered.end(first, delivered=False)
+    undelivered.end(first, first.abandoned, delivered=False)
     clock.now = REMEMBERED_FOR + 1
     assert begin(undelivered) is not first
+
+
+def test_a_request_whose_client_was_gone_leaves_its_attempt_to_the_retry_that_took_it_over():
+    undelivered = Undelivered(Clock())
+    first = begin(undelivered, gone=True)
+    gone, first.conclusion = first.abandoned, conclusion
+    assert begin(undelivered) is first
+    undelivered.end(first, gone, delivered=False)
+    assert begin(undelivered) is not first  # the retry is still being served
+    undelivered.end(first, first.abandoned, delivered=False)
+    assert begin(undelivered) is first
+
+
+def test_a_request_that_may_write_yet_is_joined_when_its_client_is_gone():
+    undelivered = Undelivered(Clock())
+    assert begin(undelivered, gone=True) is begin(undelivered)

@@ -43,9 +43,10 @@ def writing(services: Services, route: Write) -> Handler:
         attempt = services.undelivered.begin(request.method, request.path, body, gone)
         delivered = False
         try:
-            if attempt.conclusion is None:
-                fields = decode(route.message, parse(body), route.required, route.check)
-                attempt.conclusion = await route.handle(services, Call(fields, request.match_info, body))
+            async with attempt.checking:
+                if attempt.conclusion is None:
+                    fields = decode(route.message, parse(body), route.required, route.check)
+                    attempt.conclusion = await route.handle(services, Call(fields, request.match_info, body))
             found = answer(await attempt.conclusion())
             delivered = not gone()
         except MlflowError as refused:
@@ -54,7 +55,7 @@ def writing(services: Services, route: Write) -> Handler:
         else:
             return found
         finally:
-            services.undelivered.end(attempt, delivered=delivered)
+            services.undelivered.end(attempt, gone, delivered=delivered)
 
     return in_mlflows_words(serve)
 

@@ -1,0 +1,43 @@
+"""A retry of a request that is still being checked waits for it: one of both writes."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from runstone_gateway.mlflow.routes import WRITES
+from runstone_gateway.mlflow.serving import writing
+from tests.gateway_in_memory import RUN, Everything, Topics, services
+
+METRIC = {"run_id": RUN, "key": "m", "value": 1.5, "timestamp": 7}
+
+
+class Slow(Everything):
+    """Answers once it may."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def facts(self, asked):
+        self.asked.set()
+        await self.may_answer.wait()
+        return await super().facts(asked)
+
+
+async def test_a_client_that_asks_again_before_its_first_request_was_checked_writes_once():
+    (route,) = [route for route in WRITES if route.path == "/runs/log-metric"]
+    topics, read_api = Topics(), Slow()
+    app = web.Application()
+    app.router.add_post("/", writing(services(topics, read_api), route))
+    async with TestServer(app) as server, asyncio.timeout(10):
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.2)) as hasty:
+            with pytest.raises(TimeoutError):
+                await hasty.post(server.make_url("/"), json=METRIC)
+        await read_api.asked.wait()
+        async with aiohttp.ClientSession() as patient:
+            again = asyncio.create_task(patient.post(server.make_url("/"), json=METRIC))
+            asyncio.get_running_loop().call_later(0.2, read_api.may_answer.set)
+            assert (await again).status == 200
+    assert len(topics.records) == 1
