@@ -139,7 +139,10 @@ def _check_location(location: str) -> None:
     """An artifact location that clients may use. Raises `MlflowError`."""
     if not location:
         return
-    parts = urlparse(location)
+    try:
+        parts = urlparse(location)
+    except ValueError:  # such as a bracket that no IPv6 address closes
+        raise invalid(f"'artifact_location' is no URL: '{location[:1000]}'") from None
     if parts.fragment or parts.params:
         raise invalid("'artifact_location' URL can't include fragments or params.")
     if ".." in unquote(unquote(unquote(parts.query))):

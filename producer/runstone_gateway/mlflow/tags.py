@@ -63,7 +63,7 @@ async def log_model(services: Services, call: Call) -> Conclusion:
     run_id, text = call.fields["run_id"], call.fields["model_json"]
     try:
         model = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise invalid(f"Malformed model info. \n {text[:1000]} \n is not a valid JSON.") from None
     needed = ("artifact_path", "flavors", "utc_time_created", "run_id")
     lacking = [name for name in needed if not isinstance(model, dict) or name not in model]
