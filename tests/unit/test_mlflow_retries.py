@@ -5,7 +5,6 @@ import asyncio
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from runstone_gateway.mlflow.routes import WRITES
 from runstone_gateway.mlflow.serving import writing
@@ -26,18 +25,40 @@ class Slow(Everything):
         return await super().facts(asked)
 
 
-async def test_a_client_that_asks_again_before_its_first_request_was_checked_writes_once():
+@pytest.fixture
+async def read_api() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def topics() -> Topics:
+    return Topics()
+
+
+@pytest.fixture
+async def url(topics, read_api):
+    """Where the gateway takes metrics; served as it serves, which is not how aiohttp's test server does."""
     (route,) = [route for route in WRITES if route.path == "/runs/log-metric"]
-    topics, read_api = Topics(), Slow()
     app = web.Application()
     app.router.add_post("/", writing(services(topics, read_api), route))
-    async with TestServer(app) as server, asyncio.timeout(10):
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    await runner.cleanup()
+
+
+async def test_a_client_that_asks_again_before_its_first_request_was_checked_writes_once(
+    url, topics, read_api
+):
+    async with asyncio.timeout(10):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.2)) as hasty:
             with pytest.raises(TimeoutError):
-                await hasty.post(server.make_url("/"), json=METRIC)
+                await hasty.post(url, json=METRIC)
         await read_api.asked.wait()
         async with aiohttp.ClientSession() as patient:
-            again = asyncio.create_task(patient.post(server.make_url("/"), json=METRIC))
+            again = asyncio.create_task(patient.post(url, json=METRIC))
             asyncio.get_running_loop().call_later(0.2, read_api.may_answer.set)
             assert (await again).status == 200
     assert len(topics.records) == 1
