@@ -1,7 +1,8 @@
 """Where the topics end, asked of Kafka: what was written before this gateway started, or by others.
 
 One consumer without a group, made when first asked for and thrown away after any failure; the lock lets one
-request ask at a time, since a broken consumer is replaced.
+request ask at a time, since a broken consumer is replaced. Who waited while it failed for another fails with
+it: a Kafka that is away keeps nobody for longer than its deadline, however many ask.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ class EndOffsets:
         self._bootstrap = bootstrap_servers
         self._consumer: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
+        self._failed: tuple[float, str] | None = None
 
     async def ask(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """For each (topic, partition) the offset that its next record will have.
@@ -31,7 +33,10 @@ class EndOffsets:
         Raises:
             KafkaAwayError: Kafka does not tell.
         """
+        called = asyncio.get_running_loop().time()
         async with self._lock:
+            if self._failed is not None and self._failed[0] >= called:
+                raise KafkaAwayError(self._failed[1])
             try:
                 async with asyncio.timeout(DEADLINE):
                     if self._consumer is None:
@@ -47,9 +52,9 @@ class EndOffsets:
                     found = await self._consumer.end_offsets([TopicPartition(*place) for place in places])
             except Exception as away:  # aiokafka raises many kinds; each means that Kafka cannot be asked
                 await self._drop()
-                raise KafkaAwayError(
-                    f"Kafka does not tell how far its topics are ({type(away).__name__})"
-                ) from away
+                why = f"Kafka does not tell how far its topics are ({type(away).__name__})"
+                self._failed = asyncio.get_running_loop().time(), why
+                raise KafkaAwayError(why) from away
         return {(at.topic, at.partition): end for at, end in found.items()}
 
     async def stop(self) -> None:

@@ -55,7 +55,7 @@ async def log_inputs(services: Services, call: Call) -> Conclusion:
     ]
     events += [ModelInput(model_id, now) for model_id in models]
     if not events:
-        return acknowledged(None, {})
+        return acknowledged(services.ledger.pending(run_id), {})
     return acknowledged(services.writes.append(run_id, events, datasets=tuple(datasets)), {})
 
 
