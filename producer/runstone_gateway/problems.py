@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents."""
+"""Errors as RFC 9457 problem documents, and the one line that the log has of every request that failed."""
 
 import logging
 import uuid
@@ -12,6 +12,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOG: Final = logging.getLogger("runstone.gateway")
 
+SAID_MOST: Final = 700
+"""Bytes of an answer that are logged."""
+
 
 def problem(status: int, title: str, detail: str, **members: str | int) -> web.Response:
     """A problem document: *title* names the kind of error, *detail* what was wrong and what to do."""
@@ -24,6 +27,19 @@ def problem(status: int, title: str, detail: str, **members: str | int) -> web.R
 
 @web.middleware
 async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log what is refused, by whichever route or by the read API."""
+    response = await _answer(request, handler)
+    if response.status >= 400:
+        said = response.body if isinstance(response, web.Response) else None
+        LOG.info(
+            "%s %s is answered with %d: %s",
+            request.method, request.rel_url.raw_path, response.status,
+            said[:SAID_MOST] if isinstance(said, bytes) else "as the read API said",
+        )  # fmt: skip
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what no route expected into a problem with an id; the trace goes to the log alone."""
     try:
         return await handler(request)

@@ -97,10 +97,6 @@ def in_mlflows_words(serve: Handler) -> Handler:
             found = uuid.uuid4().hex
             LOG.exception("request %s: %s %s failed", found, request.method, request.path)
             return MlflowError(INTERNAL, f"The gateway failed; its log tells more under {found}.").response()
-        LOG.info(
-            "%s %s is answered with %d %s: %r",
-            request.method, request.path, wrong.status, wrong.code, wrong.message[:500],
-        )  # fmt: skip
         return wrong.response()
 
     return handler
