@@ -52,12 +52,13 @@ class Verdicts:
         written = self._ledger.append(CATALOG, [make(request)])
 
         async def conclusion() -> Mapping[str, Any]:
-            await written.wait()
+            offset = await written.wait()
             found = await self._read_api.verdict(request, written.needs)
             if found is None:
                 raise MlflowError(
                     INTERNAL, "The verdict on this request is no longer known; read what it was about."
                 )
+            self._ledger.applied(*written.place, offset + 1)
             return await conclude(
                 Verdict(found["accepted"], found["code"], found["answer"] or {}, written.needs)
             )

@@ -77,13 +77,13 @@ class Writes:
         # its stream is its source run's, which only the read model knows: ask without naming a partition
         await self.ledger.ready()
         asked = {"models": [model_id]}
-        told = (await self._ask(asked, None, None))["models"].get(model_id)
+        told = (await self._ask(asked, None))["models"].get(model_id)
         if told is None and not self.overlay.has(model_id):
-            told = (await self._ask(asked, await self.ledger.ends(), None))["models"].get(model_id)
+            told = (await self._ask(asked, await self.ledger.ends()))["models"].get(model_id)
         elif told is not None:
             place = self.ledger.place(str(told["stream"]))
             if (floor := self.ledger.unapplied_floor(place)) is not None:
-                told = (await self._ask(asked, _needs(place, floor), None))["models"].get(model_id)
+                told = (await self._ask(asked, _needs(place, floor)))["models"].get(model_id)
         subject = self.overlay.over(model_id, told, params)
         return None if subject is None else (str(subject.fields["stream"]), subject)
 
@@ -101,7 +101,7 @@ class Writes:
         places = [self.ledger.place("catalog"), self.ledger.place(run_id)]
         floors = [_needs(place, self.ledger.unapplied_floor(place)) or {} for place in places]
         asked = {"experiments": [experiment_id], "runs": {run_id: {}}}
-        found = await self._ask(asked, merged(*floors), places[1])
+        found = await self._ask(asked, merged(*floors), *places)
         experiment = found["experiments"].get(str(experiment_id))
         if experiment is None:
             experiment = await self.experiment(experiment_id)
@@ -189,12 +189,10 @@ class Writes:
             told = (await self._ask(asked, end, place))[kind].get(key)
         return told
 
-    async def _ask(
-        self, asked: Mapping[str, Any], needs: Needs | None, concerned: Place | None
-    ) -> dict[str, Any]:
-        """The facts; asked once more where they are older than what the overlay has forgotten already.
+    async def _ask(self, asked: Mapping[str, Any], needs: Needs | None, *concerned: Place) -> dict[str, Any]:
+        """The facts; asked once more where they are older than what has been seen of the read model already.
 
-        *concerned* is the one partition that they come from; None: it may be any.
+        *concerned* are the partitions that they come from; where none is named it may be any.
         """
         while True:
             found = await self._read_api.facts({**asked, "at_least": needs} if needs else asked)
@@ -202,7 +200,7 @@ class Writes:
             for topic, partitions in found["applied"].items():
                 for partition, offset in partitions.items():
                     place = (topic, int(partition))
-                    if offset < self.ledger.applied_to(place) and concerned in {None, place}:
+                    if offset < self.ledger.applied_to(place) and (not concerned or place in concerned):
                         stale.setdefault(topic, {})[partition] = self.ledger.applied_to(place)
                     self.ledger.applied(topic, place[1], offset)
                     self.overlay.prune(place, offset)
