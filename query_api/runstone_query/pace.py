@@ -2,14 +2,15 @@
 
 A wait that cannot end in time is to be refused early, and one that can is not to be refused at all: an
 estimate is given only after a second of observation, and a partition counts as standing still only after
-having been behind without moving for as long as anybody would wait.
+having been behind without moving for as long as anybody would wait. An offset that was waited for in vain
+tells nothing about those before it: it may be one that Kafka has not.
 """
 
 import math
 from collections import deque
 from typing import Final
 
-from runstone_query.at_least import AtLeast
+from runstone_query.at_least import AtLeast, joined
 from runstone_query.configuration import WAIT_MAX_S
 from runstone_query.end_offsets import Place
 
@@ -24,25 +25,28 @@ class Pace:
 
     def __init__(self) -> None:
         self._seen: dict[Place, deque[tuple[float, int]]] = {}
-        self._standing: dict[Place, float] = {}
+        self._standing: dict[Place, tuple[float, int]] = {}
 
-    def observe(self, now: float, applied: AtLeast, wanted: AtLeast) -> None:
-        """At *now* (seconds) so much is *applied* and so much *wanted*."""
+    def observe(self, now: float, applied: AtLeast, *wanted: AtLeast) -> None:
+        """At *now* (seconds) so much is *applied* and so much *wanted*, by one waiter each."""
         for place in [place for place, seen in self._seen.items() if seen[-1][0] < now - _FORGOTTEN_S]:
             self._forget(place)
-        for place, offset in wanted.items():
+        for place, offset in joined(*wanted).items():
             at = applied.get(place, 0)
             if at >= offset:
                 self._forget(place)
                 continue
             seen = self._seen.setdefault(place, deque())
             if not seen or seen[-1][1] != at:
-                self._standing[place] = now
+                self._standing[place] = now, offset
             if seen and seen[-1][1] > at:  # another generation, which begins again
                 seen.clear()
             while seen and seen[0][0] < now - _WINDOW_S:
                 seen.popleft()
             seen.append((now, at))
+        for place, offset in (item for one in wanted for item in one.items()):
+            if applied.get(place, 0) < offset < self._standing[place][1]:
+                self._standing[place] = now, offset
 
     def _forget(self, place: Place) -> None:
         self._seen.pop(place, None)
@@ -50,7 +54,8 @@ class Pace:
 
     def seconds(self, now: float, place: Place, offset: int) -> float | None:
         """How long *place* will take to reach *offset*; infinite where it stands still, None if unknown."""
-        if now - self._standing.get(place, now) >= WAIT_MAX_S:
+        since, in_vain = self._standing.get(place, (now, offset))
+        if now - since >= WAIT_MAX_S and offset >= in_vain:
             return math.inf
         seen = self._seen.get(place)
         if not seen:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from runstone_query.at_least import AtLeast, behind, joined, missing
+from runstone_query.at_least import AtLeast, behind, missing
 from runstone_query.configuration import (
     LISTEN_AGAIN_S,
     LOOK_EVERY_S,
@@ -112,7 +112,7 @@ class Progress:
     def _judge(self, applied: AtLeast) -> None:
         now = asyncio.get_running_loop().time()
         waiting = self._unresolved()
-        self._pace.observe(now, applied, joined(*(waiter.wanted for waiter in waiting)))
+        self._pace.observe(now, applied, *(waiter.wanted for waiter in waiting))
         for waiter in waiting:
             lacking = missing(waiter.wanted, applied)
             if not lacking:

@@ -72,6 +72,18 @@ def test_a_pace_is_known_after_a_second_and_a_standstill_after_the_longest_wait(
     assert pace.seconds(112.0, place, 51) is None
 
 
+def test_who_waits_for_what_kafka_has_not_makes_nobody_else_give_up() -> None:
+    place, pace = ("t", 0), Pace()
+    for now in (0.0, 11.0):
+        pace.observe(now, {place: 100}, {place: 999})
+    assert pace.seconds(11.0, place, 999) == math.inf
+    pace.observe(11.1, {place: 100}, {place: 999}, {place: 101})
+    assert pace.seconds(11.1, place, 101) is None
+    pace.observe(22.0, {place: 100}, {place: 101})
+    assert pace.seconds(22.0, place, 101) == math.inf
+    assert pace.seconds(22.0, place, 102) == math.inf
+
+
 def test_a_partition_that_nobody_waits_for_any_more_is_forgotten() -> None:
     pace = Pace()
     for partition in range(1000):
