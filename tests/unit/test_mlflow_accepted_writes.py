@@ -18,8 +18,10 @@ from runstone_gateway.mlflow.errors import MlflowError
 from runstone_gateway.mlflow.messages import AS_IT_IS, BOOLEAN, INTEGER, METRIC, NUMBER, TEXT, Field, Message
 from runstone_gateway.mlflow.routes import WRITES
 from runstone_gateway.mlflow.routing import Call
+from runstone_gateway.mlflow.rules import DATASETS_PER_REQUEST
 from runstone_ingest.dead_letters import admit
 from runstone_ingest.records import Admitted, Record
+from runstone_query.configuration import BODY_MAX
 from tests.gateway_in_memory import CATALOG_TOPIC, MODEL, PARTITIONS, RUN, TAG, Everything, Topics, services
 from tests.rows_in_memory import Tables
 
@@ -134,3 +136,23 @@ def test_the_usual_body_is_accepted(route):
 def test_what_no_parser_can_read_is_refused_as_the_callers_mistake(path, field, value):
     (route,) = [route for route in WRITES if route.path == path]
     assert asyncio.run(written(route, orjson.dumps(usual_body(route) | {field: value}))) == []
+
+
+def test_a_run_that_is_given_as_many_datasets_as_a_request_may_hold_asks_for_no_more_than_the_read_api_takes():
+    (route,) = [route for route in WRITES if route.path == "/runs/log-inputs"]
+
+    class Measuring(Everything):
+        async def facts(self, asked):
+            assert len(orjson.dumps(asked)) <= BODY_MAX
+            return await super().facts(asked)
+
+    async def log(count: int) -> list[Record]:
+        datasets = [{"dataset": {"name": f"{i:03}" + "\x01" * 497, "digest": "d"}} for i in range(count)]
+        topics = Topics()
+        fields = {"run_id": RUN, "datasets": datasets}
+        await route.handle(services(topics, Measuring()), Call(fields, {}, b""))
+        return topics.records
+
+    assert asyncio.run(log(DATASETS_PER_REQUEST))
+    with pytest.raises(MlflowError, match="at most 300 datasets"):
+        asyncio.run(log(DATASETS_PER_REQUEST + 1))

@@ -37,6 +37,7 @@ async def log_inputs(services: Services, call: Call) -> Conclusion:
             rules.check_key(key)
         name = dataset.get("name", ""), dataset.get("digest", "")
         datasets.setdefault(name, (dict(dataset), checked))
+    rules.check_batch_length("datasets", rules.DATASETS_PER_REQUEST, len(datasets))
     models = [model.get("model_id", "") for model in call.fields.get("models", ())]
     for model_id in models:
         rules.check_indexed("The id of a model", model_id)

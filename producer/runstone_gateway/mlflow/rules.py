@@ -23,6 +23,7 @@ METRICS_PER_BATCH: Final = 1000
 PARAMS_PER_BATCH: Final = 100
 TAGS_PER_BATCH: Final = 100
 ENTITIES_PER_BATCH: Final = 1000
+DATASETS_PER_REQUEST: Final = 300
 DATASET_NAME_MAX: Final = 500
 DATASET_DIGEST_MAX: Final = 36
 DATASET_SCHEMA_MAX: Final = 1_048_575
@@ -30,7 +31,7 @@ DATASET_SOURCE_MAX: Final = 65_535
 DATASET_PROFILE_MAX: Final = 16_777_215
 INPUT_TAG_KEY_MAX: Final = 255
 INPUT_TAG_VALUE_MAX: Final = 500
-"""Characters, or entities; MLflow's."""
+"""Characters, or entities; MLflow's, but for the number of datasets: they are looked up in one request."""
 
 RUN_NAME_TAG: Final = "mlflow.runName"
 """The tag and the run's name are one: whoever sets either sets both."""
