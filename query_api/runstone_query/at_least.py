@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from runstone_query import client_json
 from runstone_query.end_offsets import Place
 from runstone_query.inputs import digits
 from runstone_query.problems import Problem, invalid
@@ -45,8 +46,8 @@ def from_json(field: str, found: object, topics: Mapping[str, str]) -> AtLeast:
 def from_header(text: str, topics: Mapping[str, str]) -> AtLeast:
     """The offsets that the header's *text* names. Raises what `from_json` raises."""
     try:
-        found = orjson.loads(text)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        found = client_json.loads(text)
+    except ValueError:
         raise invalid(HEADER, text, _HEADER_ACCEPTED) from None
     return from_json(HEADER, found, topics)
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final, cast
 
-import orjson
 from aiohttp import web
 
 from runstone.events import limits
+from runstone_query import client_json
 from runstone_query.configuration import BODY_MAX
 from runstone_query.problems import invalid, not_found
 
@@ -42,8 +42,8 @@ async def body(request: web.Request, fields: Collection[str]) -> Mapping[str, ob
     except web.RequestPayloadError as wrong:
         raise invalid("body", str(wrong), "a body as its headers say") from None
     try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError as wrong:
+        found = client_json.loads(raw)
+    except ValueError as wrong:
         raise invalid("body", f"no JSON ({wrong})", "a JSON object") from None
     if type(found) is not dict:
         raise invalid("body", found, "a JSON object")

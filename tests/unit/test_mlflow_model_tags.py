@@ -24,7 +24,7 @@ def test_it_is_written_as_mlflow_writes_it() -> None:
 
 
 def test_what_somebody_wrote_otherwise_stays() -> None:
-    for text in ("{", "{}", "7", '"x"'):
+    for text in ("{", "{}", "7", '"x"', "[" * 300 + "]" * 300):
         assert tags_shown({TAG: text}, [{"name": "churn", "version": 1}]) == {TAG: text}
     assert tags_shown({TAG: "[7]"}, [{"name": "c", "version": 1}]) == {
         TAG: '[7, {"name": "c", "version": 1}]'

@@ -84,7 +84,7 @@ async def log_model(services: Services, call: Call) -> Conclusion:
 def _with_model(listed: str, model: dict[str, Any]) -> str:
     try:
         models = json.loads(listed)
-    except ValueError:
+    except (ValueError, RecursionError):
         models = []  # somebody set the tag to a text of their own
     kept: dict[str, Any] = {name: model[name] for name in _LISTED if name in model}
     if isinstance(flavors := model["flavors"], dict):

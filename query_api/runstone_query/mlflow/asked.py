@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-import orjson
 from aiohttp import web
 
+from runstone_query import client_json
 from runstone_query.configuration import BODY_MAX
 from runstone_query.inputs import storable
 from runstone_query.mlflow.errors import MlflowError, invalid
@@ -165,10 +165,10 @@ async def _body(request: web.Request) -> Mapping[str, object]:
     if not raw.strip():
         return {}
     try:
-        found = orjson.loads(raw)
+        found = client_json.loads(raw)
         if type(found) is str:  # old clients encode their JSON twice
-            found = orjson.loads(found)
-    except orjson.JSONDecodeError as wrong:
+            found = client_json.loads(found)
+    except ValueError as wrong:
         raise invalid(f"Bad Request. The body is not valid JSON ({wrong}).") from None
     if type(found) is not dict:
         raise invalid("Bad Request. The body must be a JSON object.")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from runstone_query import client_json
 from runstone_query.mlflow.numbers import value_to_json
 from runstone_query.snapshot import Snapshot
 from runstone_store import named_sql
@@ -84,8 +85,8 @@ def tags_shown(tags: Mapping[str, str], registrations: Sequence[Document]) -> di
     if not registrations:
         return dict(tags)
     try:
-        told = orjson.loads(tags.get(_VERSIONS_TAG) or "[]")
-    except orjson.JSONDecodeError:
+        told = client_json.loads(tags.get(_VERSIONS_TAG) or "[]")
+    except ValueError:
         return dict(tags)
     if type(told) is not list:
         return dict(tags)

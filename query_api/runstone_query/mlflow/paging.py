@@ -4,8 +4,7 @@ import base64
 import binascii
 from typing import Final
 
-import orjson
-
+from runstone_query import client_json
 from runstone_query.mlflow.errors import invalid
 
 _OFFSET_MAX: Final = 2**63 - 1
@@ -24,8 +23,8 @@ def offset_of(token: str) -> int:
     except (binascii.Error, UnicodeEncodeError):
         raise invalid("Invalid page token, could not base64-decode") from None
     try:
-        found = orjson.loads(decoded)
-    except orjson.JSONDecodeError:
+        found = client_json.loads(decoded)
+    except ValueError:
         raise invalid(f"Invalid page token, decoded value={decoded!r}") from None
     match found:
         case {"offset": int(offset)} if type(offset) is int and 0 < offset <= _OFFSET_MAX:
