@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,13 @@ from runstone_query import app as query_app
 from runstone_query import configuration as query_configuration
 from tests.fix_worker import PARTITIONS, working
 from tests.publishing import Database, Publisher
+
+
+class Served(TestServer):
+    """Serves as the commands do: bodies come as they are, and handlers go on when their client is gone."""
+
+    async def _make_runner(self, **_of_tests: Any) -> web.AppRunner:
+        return web.AppRunner(self.app, auto_decompress=False, shutdown_timeout=3)
 
 
 @dataclass
@@ -71,20 +79,18 @@ async def stack(
     }
     async with contextlib.AsyncExitStack() as opened:
         await opened.enter_async_context(working(kafka, database, prefix))
-        api = TestServer(query_app.application(query_configuration.from_environment(environment)))
+        api = Served(query_app.application(query_configuration.from_environment(environment)))
         await opened.enter_async_context(api)
         environment["RUNSTONE_API_URL"] = str(api.make_url("")).rstrip("/")
         gateway = _application(environment)
-        server = TestServer(gateway)
-        await server.start_server(auto_decompress=False)  # as the command serves it
-        client = await opened.enter_async_context(TestClient(server, auto_decompress=False))
+        client = await opened.enter_async_context(TestClient(Served(gateway), auto_decompress=False))
         await db.applied(1)
         yield Stack(client, db, kafka, prefix, PARTITIONS, environment)
 
 
 def another_gateway(stack: Stack) -> TestClient:
     """A client of a second gateway to the same installation, for as long as its context lasts."""
-    return TestClient(TestServer(_application(stack.environment)), auto_decompress=False)
+    return TestClient(Served(_application(stack.environment)), auto_decompress=False)
 
 
 def _application(environment: dict[str, str]) -> web.Application:
