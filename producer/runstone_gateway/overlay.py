@@ -42,6 +42,9 @@ class Subject:
     datasets: frozenset[Dataset] = frozenset()
 
 
+ENTRY_COST: Final = 500
+"""Bytes, roughly, of an entry besides its value."""
+
 _CREATED: Final = ""
 """The field under which an entry holds all fields of something that was created."""
 
@@ -58,11 +61,16 @@ class _Entries:
 
 
 class Overlay:
-    """Entries by the id of their run or model."""
+    """Entries by the id of their run or model.
+
+    Attributes:
+        size: of all of them, in bytes, roughly.
+    """
 
     def __init__(self) -> None:
+        self.size = 0
         self._entries: dict[str, _Entries] = {}
-        self._order: dict[Place, deque[tuple[Mark, str, str, str | Dataset]]] = {}
+        self._order: dict[Place, deque[tuple[Mark, str, str, str | Dataset, int]]] = {}
 
     def __len__(self) -> int:
         """How many subjects have entries."""
@@ -138,23 +146,28 @@ class Overlay:
         """Forget what lies in the partition below *next_offset*: the read model has it."""
         order = self._order.get(place)
         while order:
-            mark, subject, kind, name = order[0]
+            mark, subject, kind, name, size = order[0]
             if mark.offset is None or mark.offset >= next_offset:
                 return
             order.popleft()
+            self.size -= size
             self._drop(subject, kind, name, mark)
 
     def withdraw(self, mark: Mark) -> None:
         """A write will never be in the topic: what it left here was never true."""
         order = self._order.get(mark.place, deque())
-        for found, subject, kind, name in [entry for entry in order if entry[0] is mark]:
-            order.remove((found, subject, kind, name))
+        for entry in [entry for entry in order if entry[0] is mark]:
+            order.remove(entry)
+            _, subject, kind, name, size = entry
+            self.size -= size
             self._drop(subject, kind, name, mark)
 
     def _put(self, subject: str, kind: str, name: str | Dataset, value: Any, mark: Mark) -> None:
         entries = self._entries.setdefault(subject, _Entries())
         getattr(entries, kind)[name] = value, mark
-        self._order.setdefault(mark.place, deque()).append((mark, subject, kind, name))
+        size = ENTRY_COST + (len(value) if isinstance(value, str) else 0)
+        self._order.setdefault(mark.place, deque()).append((mark, subject, kind, name, size))
+        self.size += size
 
     def _drop(self, subject: str, kind: str, name: str | Dataset, mark: Mark) -> None:
         entries = self._entries.get(subject)

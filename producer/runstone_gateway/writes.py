@@ -24,9 +24,13 @@ from runstone.events import Event, PointTable
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.ledger import Ledger, Needs, Place, Written, merged
 from runstone_gateway.overlay import Dataset, Overlay, Subject
+from runstone_gateway.unavailable import UnavailableError
 
 REMEMBERED_FOR: Final = 5.0
 """Seconds."""
+
+OVERLAY_MOST: Final = 128 * 1024 * 1024
+"""Bytes of what the read model has not applied, above which nothing is written that must be remembered."""
 
 REMEMBERED_MOST: Final = 20_000
 """Runs; those that were not used for longest are forgotten first."""
@@ -128,7 +132,12 @@ class Writes:
 
         *created* holds all fields of the run, where this begins it; *fields* those that get new values,
         *params* and *datasets* those that it gets, *tags* those that are set or (None) deleted.
+
+        Raises:
+            UnavailableError: nothing was written.
         """
+        if created or fields or params or tags or datasets:
+            self._check_room()
         written = self.ledger.append(run_id, events, points)
         if created is not None:
             self.overlay.created(run_id, created, written)
@@ -151,6 +160,7 @@ class Writes:
         params: Mapping[str, str] | None = None,
     ) -> Written:
         """The same for a logged model, whose events lie in *stream*."""
+        self._check_room()
         written = self.ledger.append(stream, events)
         if created is not None:
             self.overlay.created(model_id, created, written)
@@ -164,6 +174,10 @@ class Writes:
         for run_id, (_, known) in list(self._remembered.items()):
             if known.fields.get("experiment_id") == experiment_id:
                 del self._remembered[run_id]
+
+    def _check_room(self) -> None:
+        if self.overlay.size > OVERLAY_MOST:
+            raise UnavailableError("the read model is too far behind for writes to be checked", 10)
 
     async def _told(self, run_id: str, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """What the read model has of a run, asked at the end of its partition before it is nothing."""
