@@ -8,12 +8,13 @@ write. A request that is late because the one before it took long counts from wh
 import argparse
 import asyncio
 import itertools
+import json
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from mlflow_servers import three_servers
 from report import quantile, report
 
@@ -48,7 +49,7 @@ class Client:
                 found = await self._send(method, path, body)
                 if self._checks and expected and not expected(found):
                     self.stale += 1
-            except (OSError, AssertionError, TimeoutError) as failed:
+            except (OSError, ClientError, AssertionError, TimeoutError) as failed:
                 self.errors.append(str(failed)[:200])
             self.latencies.append(time.perf_counter() - due)
             due += every
@@ -70,8 +71,9 @@ class Client:
     async def _send(self, method: str, path: str, body: Json) -> Json:
         how = {"params": body} if method == "GET" else {"json": body}
         async with self._session.request(method, self._api + path, **how) as answer:  # type: ignore[arg-type]
-            found: Json = await answer.json()
-            assert answer.status == 200, f"{path} {answer.status}: {found}"
+            said = await answer.read()
+            assert answer.status == 200, f"{path} {answer.status}: {said[:200]!r}"
+            found: Json = json.loads(said)
             return found
 
 
