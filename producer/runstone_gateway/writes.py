@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from runstone.events import Event, PointTable
+from runstone.events import CATALOG, Event, PointTable
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.ledger import Ledger, Needs, Place, Written, merged
 from runstone_gateway.overlay import Dataset, Overlay, Subject
@@ -93,16 +93,21 @@ class Writes:
 
     async def experiment(self, experiment_id: int) -> Mapping[str, Any] | None:
         """The experiment's name, lifecycle_stage and artifact_location; None where there is none."""
-        key = str(experiment_id)
-        found = await self._strongly({"experiments": [experiment_id]}, "experiments", key)
-        return None if found is None else dict(found)
+        await self.ledger.ready()
+        place, asked = self.ledger.place(CATALOG), {"experiments": [experiment_id]}
+        floor = self.ledger.unapplied_floor(place)
+        told = (await self._ask(asked, _needs(place, floor), place))["experiments"].get(str(experiment_id))
+        if told is None:
+            end = _needs(place, await self.ledger.end(place))
+            told = (await self._ask(asked, end, place))["experiments"].get(str(experiment_id))
+        return None if told is None else dict(told)
 
     async def experiment_and_run(
         self, experiment_id: int, run_id: str
     ) -> tuple[Mapping[str, Any] | None, Subject | None]:
         """An experiment, and a run in it that most likely does not exist yet; None for either."""
         await self.ledger.ready()
-        places = [self.ledger.place("catalog"), self.ledger.place(run_id)]
+        places = [self.ledger.place(CATALOG), self.ledger.place(run_id)]
         floors = [_needs(place, self.ledger.unapplied_floor(place)) or {} for place in places]
         asked = {"experiments": [experiment_id], "runs": {run_id: {}}}
         found = await self._ask(asked, merged(*floors), *places)
@@ -110,11 +115,6 @@ class Writes:
         if experiment is None:
             experiment = await self.experiment(experiment_id)
         return experiment, self.overlay.over(run_id, found["runs"].get(run_id))
-
-    async def experiment_named(self, name: str) -> int | None:
-        """The id of the experiment that has this name now; None where there is none."""
-        found = await self._strongly({"experiment_names": [name]}, "experiment_names", name)
-        return None if found is None else int(found)
 
     def append(
         self,
@@ -190,17 +190,6 @@ class Writes:
         if told is None and not self.overlay.has(run_id):
             end = _needs(place, await self.ledger.end(place))
             told = (await self._ask(asked, end, place))["runs"].get(run_id)
-        return told
-
-    async def _strongly(self, asked: Mapping[str, Any], kind: str, key: str) -> Any:
-        """Something of the catalog."""
-        await self.ledger.ready()
-        place = self.ledger.place("catalog")
-        floor = self.ledger.unapplied_floor(place)
-        told = (await self._ask(asked, _needs(place, floor), place))[kind].get(key)
-        if told is None:
-            end = _needs(place, await self.ledger.end(place))
-            told = (await self._ask(asked, end, place))[kind].get(key)
         return told
 
     async def _ask(self, asked: Mapping[str, Any], needs: Needs | None, *concerned: Place) -> dict[str, Any]:

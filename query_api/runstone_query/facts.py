@@ -18,9 +18,9 @@ from runstone_store import named_sql
 
 _BLOCKS: Final = named_sql.load(__file__, "facts.sql")
 
-FIELDS: Final = ("runs", "experiments", "experiment_names", "models", "at_least")
+FIELDS: Final = ("runs", "experiments", "models", "at_least")
 
-_KINDS: Final = ("runs", "experiments", "experiment_names", "models")
+_KINDS: Final = ("runs", "experiments", "models")
 _BIGINT_MAX: Final = 2**63 - 1
 
 
@@ -36,7 +36,6 @@ class Wanted:
     tags: Sequence[tuple[str, str]]
     datasets: Sequence[tuple[str, str]]
     experiments: Sequence[int]
-    experiment_names: Sequence[str]
     models: Sequence[str]
     at_least: AtLeast
 
@@ -57,7 +56,6 @@ def checked(body: Mapping[str, object], topics: Mapping[str, str]) -> Wanted:
         _pairs(runs, "tags"),
         _pairs(runs, "datasets"),
         _ids(body.get("experiments", [])),
-        _texts("experiment_names", body.get("experiment_names", [])),
         _texts("models", body.get("models", [])),
         {} if at_least is None else from_json("at_least", at_least, topics),
     )
@@ -95,7 +93,6 @@ async def read(model: ReadModel, wanted: Wanted) -> dict[str, Any]:
         [run_id for run_id, _ in wanted.params],
         [key for _, key in wanted.params],
         wanted.experiments,
-        wanted.experiment_names,
         wanted.models,
         [run_id for run_id, _ in wanted.tags],
         [key for _, key in wanted.tags],

@@ -18,10 +18,10 @@ async def facts(api: TestClient, **asked: Any) -> dict[str, Any]:
 
 
 async def test_facts_of_nothing_tell_how_far_the_read_model_is(api: TestClient, rows: Rows) -> None:
-    empty = {"runs": {}, "experiments": {}, "experiment_names": {}, "models": {}}
+    empty = {"runs": {}, "experiments": {}, "models": {}}
     assert await facts(api) == {"generation": "runstone_g1", "applied": {}, **empty}
     await rows.insert("ingest_partitions", topic=TOPICS["events"], partition=11, next_offset=7)
-    asked = {"runs": {"nobody": {"params": ["a"]}}, "experiments": [5], "experiment_names": ["none"]}
+    asked = {"runs": {"nobody": {"params": ["a"]}}, "experiments": [5]}
     assert await facts(api, **asked, models=["m-x\0"]) == {
         "generation": "runstone_g1",
         "applied": {TOPICS["events"]: {"11": 7}},
@@ -54,7 +54,6 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
         api,
         runs={run_id: {"params": ["b", "a", "none"], "tags": ["t"], "datasets": ["d", "e"]}, other: {}},
         experiments=[churn, 0],
-        experiment_names=["churn", "gone"],
         models=["m-1", "m-2"],
     )
     assert found["runs"] == {
@@ -91,7 +90,6 @@ async def test_facts_hold_what_was_asked_for_and_no_more(api: TestClient, rows: 
         "0": {"name": "Default", "lifecycle_stage": "active", "artifact_location": ""},
         str(churn): {"name": "churn", "lifecycle_stage": "deleted", "artifact_location": "s3://b"},
     }
-    assert found["experiment_names"] == {"churn": churn}
     assert found["models"] == {
         "m-1": {
             "stream": run_id,
@@ -128,7 +126,7 @@ async def test_facts_wait_for_what_they_must_have_seen(api: TestClient, rows: Ro
 async def test_a_question_that_is_wrong_is_refused(api: TestClient, rows: Rows) -> None:
     for body in (
         {"runs": ["a"]}, {"runs": {"a": 1}}, {"runs": {"a": {"params": "x"}}}, {"experiments": ["1"]},
-        {"experiment_names": [1]}, {"models": {}}, {"at_least": {"t": {}}}, {"other": 1},
+        {"models": [1]}, {"models": {}}, {"at_least": {"t": {}}}, {"other": 1},
     ):  # fmt: skip
         async with api.post("/internal/v1/facts", json=body) as answer:
             assert answer.status == 400, body

@@ -54,11 +54,6 @@ def location(experiment_id: int, run_id: str, path: str = "") -> PurePosixPath:
     return PurePosixPath(str(experiment_id), run_id, "artifacts", path)
 
 
-def model_location(experiment_id: int, model_id: str, path: str = "") -> PurePosixPath:
-    """Where a logged model's file (or, without *path*, all of them) lies below the root of the store."""
-    return PurePosixPath(str(experiment_id), "models", model_id, "artifacts", path)
-
-
 def large_field(experiment_id: int, run_id: str, sha256: str) -> PurePosixPath:
     """Where a text of a run lies that is too large for an event, below the root of the store."""
     return PurePosixPath(str(experiment_id), run_id, "fields", sha256)
