@@ -34,7 +34,7 @@ class Attempt:
         abandoned: tells whether the client is gone while the attempt is still being served.
         conclusion: None until something was appended.
         checking: held while that is decided, so that whoever takes the attempt over does not append as well.
-        over: its answer did not reach the client.
+        over: its answer did not reach the client. since: when that was last so.
     """
 
     key: bytes
@@ -42,6 +42,7 @@ class Attempt:
     conclusion: Conclusion | None = None
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     over: bool = False
+    since: float = 0.0
 
 
 class Undelivered:
@@ -72,16 +73,16 @@ class Undelivered:
         if attempt.abandoned is not abandoned:
             return
         if not delivered and attempt.conclusion is not None:
-            attempt.over = True
-            self._over.append((self._now(), attempt))
+            attempt.over, attempt.since = True, self._now()
+            self._over.append((attempt.since, attempt))
         else:
             self._drop(attempt)
 
     def _forget(self) -> None:
         oldest = self._now() - REMEMBERED_FOR
         while self._over and (self._over[0][0] < oldest or len(self._over) > REMEMBERED_MOST):
-            _, attempt = self._over.popleft()
-            if attempt.over:
+            since, attempt = self._over.popleft()
+            if attempt.over and attempt.since == since:
                 self._drop(attempt)
 
     def _drop(self, attempt: Attempt) -> None:

@@ -90,3 +90,16 @@ def test_a_request_whose_client_was_gone_leaves_its_attempt_to_the_retry_that_to
 def test_a_request_that_may_write_yet_is_joined_when_its_client_is_gone():
     undelivered = Undelivered(Clock())
     assert begin(undelivered, gone=True) is begin(undelivered)
+
+
+def test_an_answer_that_was_lost_again_is_remembered_from_then_on():
+    clock = Clock()
+    undelivered = Undelivered(clock)
+    first = begin(undelivered)
+    first.conclusion = conclusion
+    undelivered.end(first, first.abandoned, delivered=False)
+    clock.now = REMEMBERED_FOR - 1
+    assert begin(undelivered) is first
+    undelivered.end(first, first.abandoned, delivered=False)
+    clock.now = REMEMBERED_FOR + 1
+    assert begin(undelivered) is first
