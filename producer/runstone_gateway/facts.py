@@ -11,6 +11,7 @@ import orjson
 
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.ledger import Needs
+from runstone_gateway.mlflow.errors import INVALID, MlflowError
 from runstone_gateway.unavailable import ReadApiAwayError
 
 AT_LEAST: Final = "Runstone-At-Least"
@@ -18,6 +19,8 @@ AT_LEAST: Final = "Runstone-At-Least"
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 """The read API itself waits at most 10 s for the read model to catch up."""
+
+_REFUSED: Final = (400, 413)
 
 
 class ReadApi:
@@ -27,10 +30,10 @@ class ReadApi:
         self._forwarding = forwarding
 
     async def facts(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of ``POST /internal/v1/facts``. Raises `ReadApiAwayError`."""
+        """The answer of ``POST /internal/v1/facts``. Raises what `get` raises."""
         status, found, retry = await self._ask("POST", "/internal/v1/facts", orjson.dumps(asked), {})
         if status != 200:
-            raise _away(status, found, retry)
+            raise _failed(status, found, retry)
         return found
 
     async def verdict(self, request: str, needs: Needs) -> dict[str, Any] | None:
@@ -42,13 +45,14 @@ class ReadApi:
 
         Raises:
             ReadApiAwayError: it does not answer, or not in time.
+            MlflowError: it refuses what is asked, which comes from the gateway's own caller.
         """
         headers = {AT_LEAST: orjson.dumps(needs).decode()}
         status, found, retry = await self._ask("GET", path, None, headers)
         if status == 404:
             return None
         if status != 200:
-            raise _away(status, found, retry)
+            raise _failed(status, found, retry)
         return found
 
     async def _ask(
@@ -63,6 +67,8 @@ class ReadApi:
             raise ReadApiAwayError(f"the read API does not answer ({type(away).__name__})") from away
 
 
-def _away(status: int, found: Mapping[str, Any], retry: str) -> ReadApiAwayError:
-    why = found.get("detail") or found.get("message") or f"the read API answers {status}"
-    return ReadApiAwayError(str(why), int(retry) if retry.isdigit() else 1)
+def _failed(status: int, found: Mapping[str, Any], retry: str) -> Exception:
+    why = str(found.get("detail") or found.get("message") or f"the read API answers {status}")
+    if status in _REFUSED:
+        return MlflowError(str(found.get("error_code") or INVALID), why, status=status)
+    return ReadApiAwayError(why, int(retry) if retry.isdigit() else 1)

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from runstone.events import CATALOG, Event, PointTable
+from runstone.events.limits import INDEXED_MAX
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.ledger import Ledger, Needs, Place, Written, merged
 from runstone_gateway.overlay import Dataset, Overlay, Subject
@@ -62,6 +63,8 @@ class Writes:
         Raises:
             UnavailableError: the read API or Kafka does not answer.
         """
+        if len(run_id) > INDEXED_MAX:  # nobody's id, and more than the read API takes
+            return None
         if not (params or tags or datasets or fresh) and (known := self._recall(run_id)) is not None:
             return known
         forgotten = self._forgotten

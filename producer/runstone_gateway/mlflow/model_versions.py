@@ -17,7 +17,6 @@ from runstone.events.registry_rules import (
     version_number,
 )
 from runstone_gateway.clock import now_ms
-from runstone_gateway.mlflow import rules
 from runstone_gateway.mlflow.artifact_locations import location_of, run_root
 from runstone_gateway.mlflow.errors import invalid, missing
 from runstone_gateway.mlflow.logged_models import model_artifact_uri, no_logged_model
@@ -25,6 +24,7 @@ from runstone_gateway.mlflow.messages import BOOLEAN, TAG, many, message
 from runstone_gateway.mlflow.registry import (
     answer_version,
     check_name,
+    check_tag_key,
     checked_tag,
     checked_tags,
     no_model,
@@ -230,7 +230,7 @@ async def _set_tag(services: Services, call: Call) -> Conclusion:
 async def _delete_tag(services: Services, call: Call) -> Conclusion:
     name, version, number = _version(call)
     key = call.fields["key"]
-    rules.check_name(key, "key")
+    check_tag_key(key)
     return services.verdicts.request(
         lambda request: types.ModelVersionTagDeleted(name, number, key, now_ms(), request),
         _nothing_unless_missing(name, version),

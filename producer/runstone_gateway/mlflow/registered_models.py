@@ -16,12 +16,12 @@ from runstone.events.registry_rules import (
     version_number,
 )
 from runstone_gateway.clock import now_ms
-from runstone_gateway.mlflow import rules
 from runstone_gateway.mlflow.errors import EXISTS, MlflowError
 from runstone_gateway.mlflow.messages import TAG, many, message
 from runstone_gateway.mlflow.registry import (
     answer_model,
     check_name,
+    check_tag_key,
     checked_tag,
     checked_tags,
     no_model,
@@ -104,7 +104,7 @@ async def _set_tag(services: Services, call: Call) -> Conclusion:
 async def _delete_tag(services: Services, call: Call) -> Conclusion:
     name, key = call.fields["name"], call.fields["key"]
     check_name(name, no_model(name))
-    rules.check_name(key, "key")
+    check_tag_key(key)
     return services.verdicts.request(
         lambda request: types.RegisteredModelTagDeleted(name, key, now_ms(), request),
         _nothing_unless_missing(name),

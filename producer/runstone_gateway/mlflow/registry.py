@@ -25,14 +25,19 @@ TAGS_MAX: Final = 500_000
 """Characters of all tags of a request together, which become one event."""
 
 
+def check_tag_key(key: str) -> None:
+    """A key that a tag of the registry may have. Raises `MlflowError`."""
+    rules.check_name(key, "key")
+    check_length("key", key, KEY_MAX)
+
+
 def checked_tag(key: str, value: str) -> dict[str, str]:
     """The tag of a registered model or version; the tag of a prompt is refused, as are all prompts.
 
     Raises:
         MlflowError: for what MLflow refuses.
     """
-    rules.check_name(key, "key")
-    check_length("key", key, KEY_MAX)
+    check_tag_key(key)
     check_length("value", value, TAG_VALUE_MAX)
     if key == PROMPT_TAG and value.lower() != "false":
         raise MlflowError(

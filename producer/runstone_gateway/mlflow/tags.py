@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from runstone.events import Event
-from runstone.events.limits import EVENT_MAX, RUN_NAME_MAX
+from runstone.events.limits import EVENT_MAX, KEY_MAX, RUN_NAME_MAX
 from runstone.events.types import Tag, TagDeleted
 from runstone_gateway.clock import now_ms
 from runstone_gateway.mlflow import rules
@@ -50,7 +50,7 @@ def naming(key: str, value: str) -> dict[str, str]:
 async def delete_tag(services: Services, call: Call) -> Conclusion:
     """``runs/delete-tag``; the name of a run stays when its tag goes."""
     run_id, key = call.fields["run_id"], call.fields["key"]
-    run = await services.writes.run(run_id, tags=(key,))
+    run = await services.writes.run(run_id, tags=(key[: KEY_MAX + 1],))  # no longer one exists
     rules.active_run(run_id, run)
     if run is None or key not in run.tags:
         raise missing(f"No tag with name: {key} in run with id {run_id}")
