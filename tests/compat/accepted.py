@@ -74,6 +74,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("search-strictness", call=r"search_\w+\(.*(, |=)AND tags.*\)", got=REFUSED),
     Accepted("search-strictness", call=r"search_\w+\(.*tags\. = .*\)", got=REFUSED),
     Accepted("search-strictness", call=r"search_\w+\(.*= 'red' tags\.colour.*\)", got=REFUSED),
+    Accepted("search-aliases", call=r"search_runs\(.*order_by=\[\"attributes\.`run name`.*"),
     Accepted("plus-sign", call=r"search_runs\(.*> \+0\.1.*\)"),
     Accepted("like-escapes", call=r"search_runs\(.*LIKE 'y\\%z'.*\)", path=r"\.items.*"),
     Accepted(
