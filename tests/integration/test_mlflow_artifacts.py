@@ -160,7 +160,8 @@ async def test_a_path_that_leads_elsewhere_is_refused_and_nothing_is_written(sta
 
 
 async def test_a_runs_folder_of_artifacts_can_be_deleted_but_not_written_over(stack: Stack) -> None:
-    await put(stack, FOLDER, b"x", expected=400)
+    for folder in (FOLDER, f"7/{RUN}", "7/models", f"7/models/m-{RUN}", f"7/models/m-{RUN}/artifacts", "7"):
+        await put(stack, folder, b"x", expected=400)
     for name in ("a", "b/c"):
         await put(stack, f"{FOLDER}/{name}", b"x")
     for path in (f"7/{RUN}", "7"):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from runstone_gateway.mlflow.artifact_answers import answering, json
-from runstone_gateway.mlflow.artifact_places import check_file, check_path
+from runstone_gateway.mlflow.artifact_places import check_file, check_new_file, check_path
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.artifact_proxy import PREFIXES, path_behind
 from runstone_gateway.mlflow.decoding import decode, parse, read_body
@@ -97,7 +97,7 @@ def _key(request: web.Request, route: str, asked: dict[str, Any]) -> str:
     """The folder in the request's path and the name of the client's file."""
     folder = check_path(path_behind(request, route).removesuffix("/"))
     name = asked["path"].replace("\\", "/").rpartition("/")[2]
-    return check_file(f"{folder}/{name}" if folder else name)
+    return check_new_file(f"{folder}/{name}" if folder else name)
 
 
 def _no_parts() -> MlflowError:

@@ -102,6 +102,26 @@ def check_file(path: str) -> str:
     return path
 
 
+def check_new_file(path: str) -> str:
+    """The same for a path that a file is about to get: not that of a folder that runs or models need."""
+    names = check_file(path).split("/")
+    match names:
+        case [experiment]:
+            is_folder = experiment.isdecimal()
+        case [experiment, name]:
+            is_folder = experiment.isdecimal() and (name == "models" or bool(_RUN.fullmatch(name)))
+        case [experiment, "models", model]:
+            is_folder = experiment.isdecimal() and bool(_MODEL.fullmatch(model))
+        case _:
+            owner = owner_of(path)
+            is_folder = owner is not None and not owner.path
+    if is_folder:
+        raise invalid(
+            "Invalid path: it is an experiment's, run's or model's folder; name a file in it."
+        )
+    return path
+
+
 def is_hidden(key: str) -> bool:
     """Whether *key* is of the store's own: its marker, files on their way, texts too large for events."""
     names = key.split("/")

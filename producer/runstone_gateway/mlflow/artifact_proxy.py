@@ -13,7 +13,14 @@ from typing import Final
 from aiohttp import web
 
 from runstone_gateway.mlflow.artifact_answers import answering, json
-from runstone_gateway.mlflow.artifact_places import check_file, check_reading, decoded, is_hidden, owner_of
+from runstone_gateway.mlflow.artifact_places import (
+    check_file,
+    check_new_file,
+    check_reading,
+    decoded,
+    is_hidden,
+    owner_of,
+)
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.errors import invalid, missing
 from runstone_gateway.receiving import Receiving
@@ -69,10 +76,7 @@ class ArtifactProxy:
     @answering
     async def put(self, request: web.Request) -> web.Response:
         """Store the body; 200 when the file is there and its pointer is in the ledger."""
-        key = check_file(path_behind(request, "artifacts"))
-        owner = owner_of(key)
-        if owner is not None and not owner.path:
-            raise invalid("Invalid path: it is the folder of a run's or a model's artifacts.")
+        key = check_new_file(path_behind(request, "artifacts"))
         await self._pointers.ready(key)
         async with self._alone(key):
             received = Receiving(request.content)
