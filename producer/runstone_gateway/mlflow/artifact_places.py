@@ -116,9 +116,7 @@ def check_new_file(path: str) -> str:
             owner = owner_of(path)
             is_folder = owner is not None and not owner.path
     if is_folder:
-        raise invalid(
-            "Invalid path: it is an experiment's, run's or model's folder; name a file in it."
-        )
+        raise invalid("Invalid path: it is an experiment's, run's or model's folder; name a file in it.")
     return path
 
 
