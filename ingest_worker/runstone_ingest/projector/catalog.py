@@ -100,12 +100,27 @@ def _created(changes: Changes, names: Names, event: types.ExperimentCreated) -> 
     return _on(made)
 
 
-def _renamed(changes: Changes, names: Names, event: types.ExperimentRenamed) -> Decision:
-    found = changes.experiment(event.experiment_id)
-    if found is None:
-        return _NOT_THERE
-    if event.request and found.lifecycle_stage == "deleted":
-        return _on(found, decisions.DELETED)
+def _unless_deleted(
+    rule: Callable[[Changes, Names, Experiment, Any], Decision],
+) -> Callable[[Changes, Names, Any], Decision]:
+    """The rule for an experiment that exists; whoever waits for a verdict may not change a deleted one."""
+
+    def decide(
+        changes: Changes,
+        names: Names,
+        event: types.ExperimentRenamed | types.ExperimentTag | types.ExperimentTagDeleted,
+    ) -> Decision:
+        found = changes.experiment(event.experiment_id)
+        if found is None:
+            return _NOT_THERE
+        if event.request and found.lifecycle_stage == "deleted":
+            return _on(found, decisions.DELETED)
+        return rule(changes, names, found, event)
+
+    return decide
+
+
+def _renamed(changes: Changes, names: Names, found: Experiment, event: types.ExperimentRenamed) -> Decision:
     holder = _held(changes, names, event.name)
     if holder is not None and holder is not found:
         return _on(holder, decisions.EXISTS)
@@ -130,22 +145,14 @@ def _staged(stage: str, already: str) -> Callable[[Changes, Names, Any], Decisio
     return rule
 
 
-def _tag(changes: Changes, _names: Names, event: types.ExperimentTag) -> Decision:
-    found = changes.experiment(event.experiment_id)
-    if found is None:
-        return _NOT_THERE
-    if event.request and found.lifecycle_stage == "deleted":
-        return _on(found, decisions.DELETED)
+def _tag(changes: Changes, _names: Names, found: Experiment, event: types.ExperimentTag) -> Decision:
     changes.experiment_tags[event.experiment_id, event.key] = event.value
     return _on(found)
 
 
-def _tag_deleted(changes: Changes, _names: Names, event: types.ExperimentTagDeleted) -> Decision:
-    found = changes.experiment(event.experiment_id)
-    if found is None:
-        return _NOT_THERE
-    if event.request and found.lifecycle_stage == "deleted":
-        return _on(found, decisions.DELETED)
+def _tag_deleted(
+    changes: Changes, _names: Names, found: Experiment, event: types.ExperimentTagDeleted
+) -> Decision:
     if not changes.has_experiment_tag(event.experiment_id, event.key):
         return _on(found, decisions.MISSING_TAG)
     changes.experiment_tags[event.experiment_id, event.key] = None
@@ -155,10 +162,10 @@ def _tag_deleted(changes: Changes, _names: Names, event: types.ExperimentTagDele
 ON_AN_EXPERIMENT: Final[Mapping[type, Callable[[Changes, Names, Any], Decision]]] = {
     types.InstallationCreated: _installed,
     types.ExperimentCreated: _created,
-    types.ExperimentRenamed: _renamed,
+    types.ExperimentRenamed: _unless_deleted(_renamed),
     types.ExperimentDeleted: _staged("deleted", decisions.DELETED),
     types.ExperimentRestored: _staged("active", decisions.ACTIVE),
-    types.ExperimentTag: _tag,
-    types.ExperimentTagDeleted: _tag_deleted,
+    types.ExperimentTag: _unless_deleted(_tag),
+    types.ExperimentTagDeleted: _unless_deleted(_tag_deleted),
 }
 """Rules of experiments: (changes, names so far, event) -> what is said to it."""

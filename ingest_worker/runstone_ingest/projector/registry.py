@@ -49,6 +49,20 @@ def needed_of_registry(found: Needed, event: RegistryEvent) -> None:
         found.stages.add(event.stage)
 
 
+_ModelRule = Callable[[RegisteredModel, Any], None]
+
+
+def _on_a_model(rule: _ModelRule) -> Callable[[Changes, Any], Decision]:
+    def decide(changes: Changes, event: _ModelEvent) -> Decision:
+        model = changes.registered_model(event.name)
+        if model is None:
+            return _NO_MODEL
+        rule(model, event)
+        return ACCEPTED
+
+    return decide
+
+
 def _created(changes: Changes, event: types.RegisteredModelCreated) -> Decision:
     if changes.registered_model(event.name) is not None:
         return Decision(decisions.EXISTS)
@@ -74,12 +88,8 @@ def _renamed(changes: Changes, event: types.RegisteredModelRenamed) -> Decision:
     return ACCEPTED
 
 
-def _updated(changes: Changes, event: types.RegisteredModelUpdated) -> Decision:
-    model = changes.registered_model(event.name)
-    if model is None:
-        return _NO_MODEL
+def _updated(model: RegisteredModel, event: types.RegisteredModelUpdated) -> None:
     model.description, model.last_update_time = event.description, event.time
-    return ACCEPTED
 
 
 def _deleted(changes: Changes, event: types.RegisteredModelDeleted) -> Decision:
@@ -92,28 +102,16 @@ def _deleted(changes: Changes, event: types.RegisteredModelDeleted) -> Decision:
     return ACCEPTED
 
 
-def _tag(changes: Changes, event: types.RegisteredModelTag) -> Decision:
-    model = changes.registered_model(event.name)
-    if model is None:
-        return _NO_MODEL
+def _tag(model: RegisteredModel, event: types.RegisteredModelTag) -> None:
     model.tags[event.key] = event.value
-    return ACCEPTED
 
 
-def _tag_deleted(changes: Changes, event: types.RegisteredModelTagDeleted) -> Decision:
-    model = changes.registered_model(event.name)
-    if model is None:
-        return _NO_MODEL
+def _tag_deleted(model: RegisteredModel, event: types.RegisteredModelTagDeleted) -> None:
     model.tags[event.key] = None
-    return ACCEPTED
 
 
-def _alias_deleted(changes: Changes, event: types.RegisteredModelAliasDeleted) -> Decision:
-    model = changes.registered_model(event.name)
-    if model is None:
-        return _NO_MODEL
+def _alias_deleted(model: RegisteredModel, event: types.RegisteredModelAliasDeleted) -> None:
     model.aliases[event.alias] = None
-    return ACCEPTED
 
 
 def _version_created(changes: Changes, event: types.ModelVersionCreated) -> Decision:
@@ -199,11 +197,11 @@ def _version_tag_deleted(
 IN_THE_REGISTRY: Final[Mapping[type, Callable[[Changes, Any], Decision]]] = {
     types.RegisteredModelCreated: _created,
     types.RegisteredModelRenamed: _renamed,
-    types.RegisteredModelUpdated: _updated,
+    types.RegisteredModelUpdated: _on_a_model(_updated),
     types.RegisteredModelDeleted: _deleted,
-    types.RegisteredModelTag: _tag,
-    types.RegisteredModelTagDeleted: _tag_deleted,
-    types.RegisteredModelAliasDeleted: _alias_deleted,
+    types.RegisteredModelTag: _on_a_model(_tag),
+    types.RegisteredModelTagDeleted: _on_a_model(_tag_deleted),
+    types.RegisteredModelAliasDeleted: _on_a_model(_alias_deleted),
     types.ModelVersionCreated: _version_created,
     types.RegisteredModelAlias: _on_a_version(_alias),
     types.ModelVersionUpdated: _on_a_version(_version_updated),
