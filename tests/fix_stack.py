@@ -5,7 +5,10 @@
 - ``stack``: a gateway, with the read API and a worker behind it, over real Kafka and Postgres (``Stack``).
 """
 
+import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +51,21 @@ class Stack:
     @property
     def url(self) -> str:
         return str(self.client.make_url("")).rstrip("/")
+
+    async def run_program(self, program: str, spool: Path) -> str:
+        """What a training program prints that logs to this stack with a spool of its own; it must end well."""
+        environment = os.environ | {
+            "RUNSTONE_TRACKING_URI": self.url,
+            "RUNSTONE_SPOOL": str(spool),
+            "RUNSTONE_QUIET": "1",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            said, _ = await process.communicate()
+        assert process.returncode == 0
+        return said.decode()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import asyncio
 import io
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -236,18 +234,8 @@ assert run.wait_until_queryable(60), "it did not come"
 async def test_a_program_whose_machine_reaches_no_broker_is_recorded_whole(
     stack: Stack, tmp_path: Path
 ) -> None:
-    environment = os.environ | {
-        "RUNSTONE_TRACKING_URI": stack.url,
-        "RUNSTONE_SPOOL": str(tmp_path / "spool"),
-        "RUNSTONE_QUIET": "1",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    assert process.returncode == 0
-    async with stack.client.get(f"/api/v1/runs/{said.decode().strip()}") as answer:
+    said = await stack.run_program(PROGRAM, tmp_path / "spool")
+    async with stack.client.get(f"/api/v1/runs/{said.strip()}") as answer:
         run = json.loads(await answer.read())
     assert run["params"] == {"way": "http"}
     assert run["completeness"]["complete"]

@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -368,18 +367,8 @@ print(run.experiment_id, run.run_id)
 async def test_a_native_clients_file_is_where_mlflows_clients_look_for_it(
     stack: Stack, tmp_path: Path
 ) -> None:
-    environment = os.environ | {
-        "RUNSTONE_TRACKING_URI": stack.url,
-        "RUNSTONE_SPOOL": str(tmp_path / "spool"),
-        "RUNSTONE_QUIET": "1",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    assert process.returncode == 0
-    experiment, run = said.decode().split()
+    said = await stack.run_program(PROGRAM, tmp_path / "spool")
+    experiment, run = said.split()
     assert await listed(stack, f"{experiment}/{run}/artifacts/model") == [
         {"path": "weights.txt", "is_dir": False, "file_size": 7}
     ]
