@@ -69,7 +69,7 @@ class Forwarding:
         assert self._session is not None
         without = HOP_BY_HOP | {name.lower() for name in added}
         # the path as it came: decoding and encoding again would turn %2F in a metric's key into a slash
-        target = URL(self._api_url + request.raw_path, encoded=True)
+        target = URL(self._api_url + asked_for(request), encoded=True)
         headers = [(k, v) for k, v in request.headers.items() if k.lower() not in without]
         headers += added.items()
         body = request.content if request.body_exists else None
@@ -80,13 +80,21 @@ class Forwarding:
                 return await _pass_back(request, answer)
         except (TimeoutError, aiohttp.ClientConnectionError) as away:
             if request.transport is None or request.transport.is_closing():
-                raise
+                raise ConnectionResetError("the caller hung up") from away
+            if isinstance(broken := request.content.exception(), web.RequestPayloadError):
+                raise broken from away
             return problem(
                 503,
                 "The read API does not answer",
                 f"{type(away).__name__} while asking the read API; what is logged is kept, reads work again "
                 "when it is back. Try again in a moment.",
             )
+
+
+def asked_for(request: web.Request) -> str:
+    """Path and query of *request* as they came, also where a proxy's whole address came."""
+    raw = request.raw_path
+    return raw if raw.startswith("/") else URL(raw, encoded=True).raw_path_qs
 
 
 async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

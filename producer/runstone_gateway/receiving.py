@@ -1,8 +1,8 @@
 """An upload's body on its way into the store: in large blocks, hashed alongside.
 
 While the store writes a block a thread hashes it and the loop receives the next one, so an upload is as fast
-as the slowest of the three; in memory are at most the block being written and what aiohttp reads ahead, two
-more. The promise about the content is checked before the store is told that the body has ended: what differs
+as the slowest of the three; in memory are at most the block being written, the one that waits for it and what
+aiohttp reads ahead, two more. The promise about the content is checked before the store is told that the body has ended: what differs
 is never published.
 """
 
@@ -55,17 +55,20 @@ class Receiving:
             BrokenUploadError: there is no last one.
         """
         loop = asyncio.get_running_loop()
-        while block := await self._next():
-            self.size += len(block)
-            if len(block) <= _AT_ONCE:
-                self._digest.update(block)
+        hashing: asyncio.Future[None] | None = None
+        try:
+            while block := await self._next():
+                self.size += len(block)
+                if hashing:
+                    await hashing
+                if len(block) > _AT_ONCE:
+                    hashing = loop.run_in_executor(None, self._digest.update, block)
+                else:
+                    self._digest.update(block)
                 yield block
-                continue
-            hashed = loop.run_in_executor(None, self._digest.update, block)
-            try:
-                yield block
-            finally:
-                await hashed
+        finally:
+            if hashing:
+                await hashing
         if self._expected and self._expected != self.sha256:
             raise ContentDiffersError(
                 f"X-Content-SHA256 says {self._expected}, the body has {self.sha256}; send it again"

@@ -8,21 +8,12 @@ from aiohttp import web
 from runstone.exceptions import ServerError
 from runstone_gateway.app import application
 from runstone_gateway.configuration import Configuration
-
-
-def runner_of(configuration: Configuration) -> web.AppRunner:
-    """The gateway, ready to be set up and to listen."""
-    return web.AppRunner(
-        application(configuration),
-        access_log=None,
-        shutdown_timeout=3,
-        auto_decompress=False,  # bodies are stored, or passed on with their headers, as they came
-    )
+from runstone_gateway.listening import Runner
 
 
 async def serve(configuration: Configuration, host: str, port: int) -> int:
     """Serve on *host*:*port* and return the exit code. Raises `ServerError` when the port is taken."""
-    runner = runner_of(configuration)
+    runner = Runner(application(configuration))
     await runner.setup()
     try:
         try:

@@ -17,6 +17,7 @@ from runstone.events.artifact_roots import uri_below
 from runstone_gateway.stores.descent import folder_below, open_file
 from runstone_gateway.stores.store import (
     READ,
+    SYNCED,
     Entry,
     MissingFileError,
     NameClashError,
@@ -40,8 +41,7 @@ class FolderStore:
             *names, name = key.split("/")
             writing = await asyncio.to_thread(_Writing, self._root, names, name)
             try:
-                async for block in body:
-                    await asyncio.to_thread(writing.append, block)
+                await _stream(body, writing)
                 await asyncio.to_thread(writing.publish)
             finally:
                 await asyncio.to_thread(writing.close)
@@ -89,8 +89,33 @@ def _told() -> Iterator[None]:
         raise StoreAwayError(f"the artifact folder: {wrong.strerror or wrong}") from wrong
 
 
+async def _stream(body: AsyncIterator[bytes], writing: "_Writing") -> None:
+    """Write *body*: one thread writes a block while the next is received, another takes to the disk what was
+    written, so that little is left to sync behind the last block."""
+    loop = asyncio.get_running_loop()
+    appending: asyncio.Future[None] | None = None
+    syncing: asyncio.Future[None] | None = None
+    unsynced = 0
+    try:
+        async for block in body:
+            if appending:
+                await appending
+            if unsynced >= SYNCED and (syncing is None or syncing.done()):
+                if syncing:
+                    await syncing
+                syncing, unsynced = loop.run_in_executor(None, writing.sync), 0
+            appending = loop.run_in_executor(None, writing.append, block)
+            unsynced += len(block)
+    finally:
+        # no thread uses the file when it is published, or closed because the upload has failed
+        if used := [work for work in (appending, syncing) if work]:
+            await asyncio.wait(used)
+    for work in used:
+        work.result()
+
+
 class _Writing:
-    """A file on its way into a folder; made and used in threads, one call at a time."""
+    """A file on its way into a folder; used by one appending and one syncing thread, else by one at a time."""
 
     def __init__(self, root: Path, names: Sequence[str], name: str) -> None:
         self._name = name
@@ -111,6 +136,9 @@ class _Writing:
         rest = memoryview(block)
         while rest:
             rest = rest[os.write(self._file, rest) :]
+
+    def sync(self) -> None:
+        os.fdatasync(self._file)
 
     def publish(self) -> None:
         os.fsync(self._file)

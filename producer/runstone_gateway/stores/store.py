@@ -11,6 +11,9 @@ from typing import Final, NamedTuple, Protocol
 from runstone.events.limits import KIB, MIB
 from runstone.exceptions import RunstoneError
 
+SYNCED: Final = 32 * MIB
+"""Bytes that a folder gathers before it asks the disk for them, alongside the writing."""
+
 WRITTEN: Final = MIB
 READ: Final = 256 * KIB
 """Bytes moved at once, into the store and out of it: a thread's turn for each costs nothing beside them,
