@@ -20,6 +20,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from runstone_gateway import app as gateway_app
 from runstone_gateway import configuration as gateway_configuration
+from runstone_gateway.listening import Runner
 from runstone_query import app as query_app
 from runstone_query import configuration as query_configuration
 from tests.fix_worker import PARTITIONS, working
@@ -27,10 +28,10 @@ from tests.publishing import Database, Publisher
 
 
 class Served(TestServer):
-    """Serves as the commands do: bodies come as they are, and handlers go on when their client is gone."""
+    """Serves as the gateway's command does."""
 
     async def _make_runner(self, **_of_tests: Any) -> web.AppRunner:
-        return web.AppRunner(self.app, auto_decompress=False, shutdown_timeout=3)
+        return Runner(self.app)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from runstone.events.artifact_paths import check_artifact_path, location
 from runstone.events.limits import EXPERIMENT_ID_MAX
 from runstone.exceptions import InvalidInputError
 from runstone_gateway.problems import problem
-from runstone_gateway.receiving import ContentDiffersError, Receiving
+from runstone_gateway.receiving import BrokenUploadError, ContentDiffersError, Receiving
 from runstone_gateway.stores.store import NameClashError, Store, StoreAwayError
 
 _PARAMETERS: Final = ("experiment_id", "run_id", "path")
@@ -38,6 +38,8 @@ class Artifacts:
             await self._store.put(key, aiter(received))
         except ContentDiffersError as wrong:
             return problem(422, "The content differs", str(wrong))
+        except BrokenUploadError as wrong:
+            return problem(400, "Bad Request", str(wrong))
         except NameClashError:
             return problem(
                 409,

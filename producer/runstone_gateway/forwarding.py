@@ -62,10 +62,24 @@ class Forwarding:
         """The read API's answer to *request*, streamed; 503 where it does not answer."""
         if request.path.startswith("/internal/"):
             return problem(404, "Not found", "what lies under /internal is not for clients")
-        return await self.pass_on(request, {})
+        try:
+            return await self.pass_on(request, {})
+        except (TimeoutError, aiohttp.ClientConnectionError) as away:
+            return problem(
+                503,
+                "The read API does not answer",
+                f"{type(away).__name__} while asking the read API; what is logged is kept, reads work again "
+                "when it is back. Try again in a moment.",
+            )
 
     async def pass_on(self, request: web.Request, added: Mapping[str, str]) -> web.StreamResponse:
-        """The same with the headers *added*, in place of what the client sent under these names."""
+        """The same with the headers *added*, in place of what the client sent under these names.
+
+        Raises:
+            TimeoutError, aiohttp.ClientConnectionError: the read API does not answer.
+            web.RequestPayloadError: the body is broken.
+            ConnectionError: the caller hung up, or the answer was cut off.
+        """
         assert self._session is not None
         without = HOP_BY_HOP | {name.lower() for name in added}
         # the path as it came: decoding and encoding again would turn %2F in a metric's key into a slash
@@ -83,12 +97,7 @@ class Forwarding:
                 raise ConnectionResetError("the caller hung up") from away
             if isinstance(broken := request.content.exception(), web.RequestPayloadError):
                 raise broken from away
-            return problem(
-                503,
-                "The read API does not answer",
-                f"{type(away).__name__} while asking the read API; what is logged is kept, reads work again "
-                "when it is back. Try again in a moment.",
-            )
+            raise
 
 
 def asked_for(request: web.Request) -> str:
@@ -103,7 +112,14 @@ async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse) -> we
         if name.lower() not in HOP_BY_HOP:
             response.headers.add(name, value)
     await response.prepare(request)
-    async for block in answer.content.iter_chunked(BLOCK):
-        await response.write(block)
+    try:
+        async for block in answer.content.iter_chunked(BLOCK):
+            await response.write(block)
+    except (
+        TimeoutError,
+        aiohttp.ClientError,
+    ) as cut:
+        # a part is sent: only hanging up says that it is not all
+        raise ConnectionResetError("the read API's answer was cut off") from cut
     await response.write_eof()
     return response

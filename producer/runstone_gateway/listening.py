@@ -33,7 +33,8 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        settings = made._kwargs  # noqa: SLF001  # no public way leads to a protocol of one's own
+        return _Server(made.request_handler, request_factory=made.request_factory, **settings)
 
 
 class _Server(web.Server):

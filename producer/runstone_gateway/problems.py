@@ -45,6 +45,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPException as refused:
         return problem(refused.status, refused.reason, refused.text or refused.reason)
+    except web.RequestPayloadError as broken:
+        return problem(400, "Bad Request", f"{broken}; nothing was done")
     except (ConnectionError, TimeoutError):
         raise  # the caller hung up; there is nobody to answer
     except Exception:  # whatever it is, one request fails and the gateway goes on

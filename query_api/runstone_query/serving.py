@@ -2,12 +2,16 @@
 
 import asyncio
 import signal
+from typing import Final
 
 from aiohttp import web
 
 from runstone.exceptions import ServerError
 from runstone_query.app import application
 from runstone_query.configuration import Configuration
+
+LINE_MOST: Final = 65_536
+"""Bytes of a request's line, and of a header: filters and lists of run ids stand in addresses."""
 
 
 async def serve(configuration: Configuration, host: str, port: int) -> int:
@@ -20,6 +24,8 @@ async def serve(configuration: Configuration, host: str, port: int) -> int:
         application(configuration),
         access_log=None,
         shutdown_timeout=2,
+        max_line_size=LINE_MOST,
+        max_field_size=LINE_MOST,
         auto_decompress=False,  # compressed bodies are refused by `inputs.body`, as a problem
     )
     await runner.setup()

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from runstone_gateway.app import application
 from runstone_gateway.configuration import Configuration
-from runstone_gateway.serving import runner_of
+from runstone_gateway.listening import Runner
 
 RUN = "0190f5d8e4b07c3a9b1d2e3f4a5b6c7d"
 NOWHERE = "127.0.0.1:9"
@@ -96,7 +96,7 @@ async def test_a_hash_that_is_none_is_refused_before_the_body_is_read(gateway, t
 
 
 async def test_a_body_is_stored_as_it_comes_also_where_it_says_to_be_compressed(tmp_path):
-    runner = runner_of(Configuration(NOWHERE, NOWHERE, f"http://{NOWHERE}", "", tmp_path))
+    runner = Runner(application(Configuration(NOWHERE, NOWHERE, f"http://{NOWHERE}", "", tmp_path)))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

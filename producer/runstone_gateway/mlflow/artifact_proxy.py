@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from runstone_gateway.forwarding import asked_for
 from runstone_gateway.mlflow.artifact_answers import answering, json
 from runstone_gateway.mlflow.artifact_places import (
     check_file,
@@ -32,7 +33,7 @@ PREFIXES: Final = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"
 
 def path_behind(request: web.Request, route: str) -> str:
     """What the request's own path names behind *route* of the proxy, decoded once."""
-    raw = request.raw_path.partition("?")[0]
+    raw = asked_for(request).partition("?")[0]
     for prefix in PREFIXES:
         if raw.startswith(f"{prefix}/{route}"):
             return decoded(raw[len(prefix) + 1 + len(route) :].removeprefix("/"))

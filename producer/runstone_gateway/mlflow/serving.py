@@ -19,7 +19,7 @@ from runstone.exceptions import InvalidInputError, ServerError
 from runstone.sender.publisher import RecordRefused
 from runstone_gateway.facts import AT_LEAST
 from runstone_gateway.mlflow.decoding import decode, parse, read_body
-from runstone_gateway.mlflow.errors import AWAY, INTERNAL, INVALID, MlflowError
+from runstone_gateway.mlflow.errors import AWAY, BAD_REQUEST, INTERNAL, INVALID, MlflowError
 from runstone_gateway.mlflow.routing import Call, Read, Write
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.problems import Handler
@@ -55,7 +55,8 @@ def writing(services: Services, route: Write) -> Handler:
         else:
             return found
         finally:
-            services.undelivered.end(attempt, gone, delivered=delivered)
+            keeps = len(body) if route.echoes else 0
+            services.undelivered.end(attempt, gone, delivered=delivered, keeps=keeps)
 
     return in_mlflows_words(serve)
 
@@ -69,8 +70,6 @@ def reading(services: Services, route: Read) -> Handler:
         try:
             return await services.forwarding.pass_on(request, {AT_LEAST: orjson.dumps(needs).decode()})
         except (TimeoutError, aiohttp.ClientConnectionError) as away:
-            if _gone(request)():
-                raise
             raise UnavailableError(f"the read API does not answer ({type(away).__name__})") from away
 
     return in_mlflows_words(serve)
@@ -91,6 +90,8 @@ def in_mlflows_words(serve: Handler) -> Handler:
             wrong = MlflowError(AWAY, f"Try again in a moment: {away}.")
         except RecordRefused as refused:
             wrong = MlflowError(INTERNAL, f"Nothing was recorded: {refused}.")
+        except web.RequestPayloadError as broken:
+            wrong = MlflowError(BAD_REQUEST, f"Bad Request: {broken}.")
         except (ConnectionError, TimeoutError, web.HTTPException):
             raise  # the caller hung up
         except Exception:  # whatever it is, one request fails and the gateway goes on
