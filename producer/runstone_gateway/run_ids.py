@@ -5,11 +5,17 @@ while it lives (`undelivered`); for a retry that comes after a restart the id it
 request: its start time, its bytes, this gateway's own name, and how many equal requests came before. Only
 requests that were made just now qualify: one without a start time of its own may be sent again on purpose
 years later.
+
+What is counted are the runs that were begun: a number that was given to a request which then failed goes
+to the next equal one. So the numbers of the runs that there are have no gaps, and counting from 0 after a
+restart finds them.
 """
 
 import hashlib
 import socket
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from runstone.events.identity import new_run_id
@@ -26,18 +32,29 @@ class RunIds:
 
     def __init__(self, address: str) -> None:
         self._salt = f"{socket.gethostname()} {address}\n".encode()
-        self._counts: OrderedDict[bytes, int] = OrderedDict()
+        self._taken: OrderedDict[bytes, set[int]] = OrderedDict()
 
-    def make(self, body: bytes, start_time: int | None, now: int) -> str:
-        """The id for the run that *body* asks for; *start_time* (None: it names none) and *now* in ms."""
+    @contextmanager
+    def taken(self, body: bytes, start_time: int | None, now: int) -> Iterator[str]:
+        """The id for the run that *body* asks for; given back where the context ends with an exception.
+
+        *start_time* (None: it names none) and *now* are in ms.
+        """
         if start_time is None or abs(now - start_time) > RECENT_MS:
-            return new_run_id(now)
+            yield new_run_id(now)
+            return
         digest = hashlib.sha256(self._salt + body).digest()
-        nth = self._counts.pop(digest, 0)
-        self._counts[digest] = nth + 1
-        if len(self._counts) > COUNTED_MOST:
-            self._counts.popitem(last=False)
-        return _uuid7(start_time, hashlib.sha256(digest + b"%d" % nth).digest())
+        taken = self._taken.setdefault(digest, set())
+        self._taken.move_to_end(digest)
+        if len(self._taken) > COUNTED_MOST:
+            self._taken.popitem(last=False)
+        nth = next(n for n in range(len(taken) + 1) if n not in taken)
+        taken.add(nth)
+        try:
+            yield _uuid7(start_time, hashlib.sha256(digest + b"%d" % nth).digest())
+        except BaseException:
+            taken.discard(nth)
+            raise
 
 
 def _uuid7(ms: int, random: bytes) -> str:

@@ -33,10 +33,10 @@ class Write:
     Attributes:
         path: below ``/api/2.0/mlflow``, as aiohttp takes it.
         handle: checks the call and appends, which is the last thing it does; the conclusion that it returns
-        may
-            run several times. Raises `MlflowError`, having appended nothing.
+            may run several times. Raises `MlflowError`, having appended nothing.
         message: the body's shape. required: fields without which the request is refused.
         check: what else is looked at in the body's JSON before its fields are read.
+        echoes: whether the answer repeats what the body holds.
     """
 
     method: str
@@ -45,6 +45,7 @@ class Write:
     message: Message
     required: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], None] | None = None
+    echoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,11 +63,15 @@ def run_info(run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 async def create(services: Services, call: Call) -> Conclusion:
     """``runs/create``: answers the whole run."""
-    fields, now = call.fields, now_ms()
+    now = now_ms()
+    with services.run_ids.taken(call.body, call.fields.get("start_time"), now) as run_id:
+        return await _create(services, call.fields, run_id, now)
+
+
+async def _create(services: Services, fields: Mapping[str, Any], run_id: str, now: int) -> Conclusion:
     experiment_id = rules.experiment_id(fields.get("experiment_id", ""))
     start_time = fields.get("start_time", now)
     _check_time("start_time", start_time)
-    run_id = services.run_ids.make(call.body, fields.get("start_time"), now)
     experiment, known = await services.writes.experiment_and_run(experiment_id, run_id)
     if experiment is None:
         raise rules.no_experiment(experiment_id)
@@ -204,6 +208,7 @@ ROUTES: Final = (
     Write(
         "POST", "/runs/create", create,
         message("experiment_id", "user_id", "run_name", start_time=INTEGER, tags=many("tags", TAG)),
+        echoes=True,
     ),
     Write(
         "POST", "/runs/update", update,
