@@ -11,7 +11,7 @@ Plain dictionaries on the gateway's loop; the clock comes in as an argument.
 
 import asyncio
 import hashlib
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,8 +22,11 @@ Conclusion = Callable[[], Awaitable[Mapping[str, Any]]]
 REMEMBERED_FOR: Final = 600.0
 """Seconds; MLflow's client gives up after about four minutes."""
 
-REMEMBERED_MOST: Final = 50_000
-"""Attempts; the oldest are forgotten first."""
+REMEMBERED_MOST: Final = 64 * 1024 * 1024
+"""Bytes, roughly; the oldest attempts are forgotten first."""
+
+ATTEMPT_COST: Final = 1500
+"""Bytes, roughly, of an attempt besides the answer that it keeps."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,15 +37,14 @@ class Attempt:
         abandoned: tells whether the client is gone while the attempt is still being served.
         conclusion: None until something was appended.
         checking: held while that is decided, so that whoever takes the attempt over does not append as well.
-        over: its answer did not reach the client. since: when that was last so.
+        size: bytes, roughly, that it takes while it is remembered.
     """
 
     key: bytes
     abandoned: Callable[[], bool]
     conclusion: Conclusion | None = None
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    over: bool = False
-    since: float = 0.0
+    size: int = 0
 
 
 class Undelivered:
@@ -51,7 +53,8 @@ class Undelivered:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._attempts: dict[bytes, list[Attempt]] = {}
-        self._over: deque[tuple[float, Attempt]] = deque()
+        self._over: OrderedDict[Attempt, float] = OrderedDict()
+        self._size = 0
 
     def begin(self, method: str, path: str, body: bytes, abandoned: Callable[[], bool]) -> Attempt:
         """The attempt that this request retries, else a new one."""
@@ -59,31 +62,44 @@ class Undelivered:
         key = hashlib.sha256(f"{method} {path}\n".encode() + body).digest()
         attempts = self._attempts.setdefault(key, [])
         for attempt in attempts:
-            if attempt.over or attempt.abandoned():
-                attempt.over, attempt.abandoned = False, abandoned
+            if attempt.abandoned():
+                self._resume(attempt)
+                attempt.abandoned = abandoned
                 return attempt
         attempts.append(made := Attempt(key, abandoned))
         return made
 
-    def end(self, attempt: Attempt, abandoned: Callable[[], bool], *, delivered: bool) -> None:
+    def end(
+        self, attempt: Attempt, abandoned: Callable[[], bool], *, delivered: bool, keeps: int = 0
+    ) -> None:
         """The request that began with *abandoned* was answered; a retry may have taken its attempt over.
 
-        *delivered*: with a success or a refusal, and to somebody.
+        *delivered*: with a success or a refusal, and to somebody. *keeps*: the bytes of the answer that the
+        conclusion keeps, roughly.
         """
         if attempt.abandoned is not abandoned:
             return
-        if not delivered and attempt.conclusion is not None:
-            attempt.over, attempt.since = True, self._now()
-            self._over.append((attempt.since, attempt))
-        else:
+        if delivered or attempt.conclusion is None:
             self._drop(attempt)
+            return
+        attempt.abandoned = _over  # *abandoned* knows the whole request, which may go now
+        attempt.size = ATTEMPT_COST + keeps
+        self._size += attempt.size
+        self._over[attempt] = self._now()
+        self._forget()
 
     def _forget(self) -> None:
         oldest = self._now() - REMEMBERED_FOR
-        while self._over and (self._over[0][0] < oldest or len(self._over) > REMEMBERED_MOST):
-            since, attempt = self._over.popleft()
-            if attempt.over and attempt.since == since:
-                self._drop(attempt)
+        while self._over:
+            attempt, since = next(iter(self._over.items()))
+            if since >= oldest and self._size <= REMEMBERED_MOST:
+                return
+            self._resume(attempt)
+            self._drop(attempt)
+
+    def _resume(self, attempt: Attempt) -> None:
+        if self._over.pop(attempt, None) is not None:
+            self._size -= attempt.size
 
     def _drop(self, attempt: Attempt) -> None:
         attempts = self._attempts.get(attempt.key, [])
@@ -91,3 +107,7 @@ class Undelivered:
             attempts.remove(attempt)
         if not attempts:
             self._attempts.pop(attempt.key, None)
+
+
+def _over() -> bool:
+    return True

@@ -1,6 +1,9 @@
 """Retries join the write whose answer was lost, and nothing else does."""
 
-from runstone_gateway.undelivered import REMEMBERED_FOR, Undelivered
+import gc
+import weakref
+
+from runstone_gateway.undelivered import ATTEMPT_COST, REMEMBERED_FOR, REMEMBERED_MOST, Undelivered
 
 
 class Clock:
@@ -103,3 +106,44 @@ def test_an_answer_that_was_lost_again_is_remembered_from_then_on():
     undelivered.end(first, first.abandoned, delivered=False)
     clock.now = REMEMBERED_FOR + 1
     assert begin(undelivered) is first
+
+
+def lose(undelivered, body, keeps=0):
+    attempt = begin(undelivered, body)
+    attempt.conclusion = conclusion
+    undelivered.end(attempt, attempt.abandoned, delivered=False, keeps=keeps)
+    return attempt
+
+
+def test_the_oldest_lost_answers_are_forgotten_when_all_together_are_too_large():
+    undelivered = Undelivered(Clock())
+    half = REMEMBERED_MOST // 2 - ATTEMPT_COST
+    kept = [lose(undelivered, b"%d" % n, half) for n in range(3)][1:]
+    assert [begin(undelivered, b"%d" % n) for n in range(1, 3)] == kept
+    assert begin(undelivered, b"0").conclusion is None
+
+
+def test_a_lost_answer_that_was_asked_for_again_makes_room():
+    undelivered = Undelivered(Clock())
+    for _ in range(5):
+        first = lose(undelivered, b"0", REMEMBERED_MOST - ATTEMPT_COST)
+        assert begin(undelivered, b"0") is first
+        undelivered.end(first, first.abandoned, delivered=True)
+    second = lose(undelivered, b"1", REMEMBERED_MOST - ATTEMPT_COST)
+    assert begin(undelivered, b"1") is second
+
+
+def test_what_is_remembered_does_not_keep_the_request():
+    class Request:
+        def gone(self):
+            return True
+
+    undelivered, request = Undelivered(Clock()), Request()
+    kept = weakref.ref(request)
+    abandoned = request.gone
+    attempt = undelivered.begin("POST", "/", b"{}", abandoned)
+    attempt.conclusion = conclusion
+    undelivered.end(attempt, abandoned, delivered=False)
+    del request, abandoned
+    gc.collect()
+    assert kept() is None

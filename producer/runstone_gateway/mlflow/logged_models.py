@@ -256,6 +256,7 @@ ROUTES: Final = (
             params=many("params", TAG), tags=many("tags", TAG),
         ),
         ("experiment_id",),
+        echoes=True,
     ),
     Write(
         "PATCH", _ONE, _finalize, message("model_id", status=STATUSES), ("model_id", "status")

@@ -263,6 +263,7 @@ ROUTES: Final = (
         _create,
         message("name", "source", "run_id", "run_link", "description", "model_id", tags=many("tags", TAG)),
         ("name", "source"),
+        echoes=True,
     ),
     Write("PATCH", f"{_AREA}/update", _update, message("name", "version", "description"), _OF_A_VERSION),
     Write(

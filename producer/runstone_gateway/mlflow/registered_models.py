@@ -150,7 +150,12 @@ _AREA: Final = "/registered-models"
 
 ROUTES: Final = (
     Write(
-        "POST", f"{_AREA}/create", _create, message("name", "description", tags=many("tags", TAG)), ("name",)
+        "POST",
+        f"{_AREA}/create",
+        _create,
+        message("name", "description", tags=many("tags", TAG)),
+        ("name",),
+        echoes=True,
     ),
     Write("POST", f"{_AREA}/rename", _rename, message("name", "new_name"), ("name", "new_name")),
     Write("PATCH", f"{_AREA}/update", _update, message("name", "description"), ("name",)),
