@@ -12,6 +12,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runstone.sender.kafka_settings import kafka_settings
+from runstone_gateway.outage import Outage
 from runstone_gateway.unavailable import KafkaAwayError
 
 DEADLINE: Final = 5.0
@@ -25,7 +26,8 @@ class EndOffsets:
         self._bootstrap = bootstrap_servers
         self._consumer: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
-        self._failed: tuple[float, str] | None = None
+        self._failed: tuple[float, str, int] | None = None
+        self._outage = Outage()
 
     async def ask(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """For each (topic, partition) the offset that its next record will have.
@@ -36,7 +38,7 @@ class EndOffsets:
         called = asyncio.get_running_loop().time()
         async with self._lock:
             if self._failed is not None and self._failed[0] >= called:
-                raise KafkaAwayError(self._failed[1])
+                raise KafkaAwayError(*self._failed[1:])
             try:
                 async with asyncio.timeout(DEADLINE):
                     if self._consumer is None:
@@ -53,8 +55,9 @@ class EndOffsets:
             except Exception as away:  # aiokafka raises many kinds; each means that Kafka cannot be asked
                 await self._drop()
                 why = f"Kafka does not tell how far its topics are ({type(away).__name__})"
-                self._failed = asyncio.get_running_loop().time(), why
-                raise KafkaAwayError(why) from away
+                self._failed = asyncio.get_running_loop().time(), why, self._outage.goes_on()
+                raise KafkaAwayError(*self._failed[1:]) from away
+            self._outage.over()
         return {(at.topic, at.partition): end for at, end in found.items()}
 
     async def stop(self) -> None:

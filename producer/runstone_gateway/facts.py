@@ -62,9 +62,13 @@ class ReadApi:
             headers = headers | {"Content-Type": "application/json"}
         try:
             async with self._forwarding.request(method, path, body, headers, TIMEOUT) as answer:
-                return answer.status, orjson.loads(await answer.read()), answer.headers.get("Retry-After", "")
+                found = orjson.loads(await answer.read())
+                self._forwarding.outage.over()
+                return answer.status, found, answer.headers.get("Retry-After", "")
         except (TimeoutError, aiohttp.ClientError, ValueError) as away:
-            raise ReadApiAwayError(f"the read API does not answer ({type(away).__name__})") from away
+            raise ReadApiAwayError(
+                f"the read API does not answer ({type(away).__name__})", self._forwarding.outage.goes_on()
+            ) from away
 
 
 def _failed(status: int, found: Mapping[str, Any], retry: str) -> Exception:

@@ -8,6 +8,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from runstone_gateway.outage import Outage
 from runstone_gateway.problems import problem
 
 HOP_BY_HOP: Final = frozenset(
@@ -21,9 +22,14 @@ BLOCK: Final = 256 * 1024
 
 
 class Forwarding:
-    """Runs in the gateway's loop; one connection pool to the read API, made at start, closed at stop."""
+    """Runs in the gateway's loop; one connection pool to the read API, made at start, closed at stop.
+
+    Attributes:
+        outage: of the read API, as those notice who ask it.
+    """
 
     def __init__(self, api_url: str) -> None:
+        self.outage = Outage()
         self._api_url = api_url
         self._session: aiohttp.ClientSession | None = None
 
@@ -91,6 +97,7 @@ class Forwarding:
             async with self._session.request(
                 request.method, target, headers=headers, data=body, allow_redirects=False
             ) as answer:
+                self.outage.over()
                 return await _pass_back(request, answer)
         except (TimeoutError, aiohttp.ClientConnectionError) as away:
             if request.transport is None or request.transport.is_closing():

@@ -16,6 +16,7 @@ from runstone.exceptions import ServerError
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.problems import LOG
 from runstone_gateway.stores.store import MissingFileError, NameClashError, Store, StoreAwayError
+from runstone_gateway.unavailable import ReadApiAwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,16 @@ class Installation:
             try:
                 status, found = await self._forwarding.get_json("/api/v1/installation")
             except (TimeoutError, aiohttp.ClientError, ValueError) as away:
-                raise ServerError(f"the read API does not answer ({type(away).__name__})") from away
+                raise ReadApiAwayError(
+                    f"the read API does not answer ({type(away).__name__})",
+                    self._forwarding.outage.goes_on(),
+                ) from away
             if status != 200:
-                raise ServerError(str(found.get("detail", f"the read API answers {status}")))
+                raise ReadApiAwayError(
+                    str(found.get("detail", f"the read API answers {status}")),
+                    self._forwarding.outage.goes_on(),
+                )
+            self._forwarding.outage.over()
             topics: Any = found["topics"]
             self._facts = Facts(str(found["installation_id"]), dict(topics), int(str(found["partitions"])))
         if not self._marked:

@@ -35,6 +35,7 @@ from runstone_gateway.clock import now_ms
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.end_offsets import EndOffsets
 from runstone_gateway.installation import Facts, Installation
+from runstone_gateway.outage import patience
 from runstone_gateway.unavailable import KafkaAwayError
 
 LOG: Final = logging.getLogger("runstone.gateway")
@@ -175,8 +176,10 @@ class Ledger:
             raise KafkaAwayError("this gateway stops; send the request again")
         if self._queued > QUEUED_MOST:
             raise KafkaAwayError("Kafka takes no records and too much waits for it already", retry_after=10)
-        if self._trouble and self._pending and time.monotonic() - self._trouble[1] > ACK_DEADLINE:
-            raise KafkaAwayError(self._trouble[0], retry_after=5)
+        if self._trouble and self._pending:
+            trouble, since = self._trouble
+            if (lasting := time.monotonic() - since) > ACK_DEADLINE:
+                raise KafkaAwayError(trouble, retry_after=patience(lasting))
         return self._append(stream, events, points or PointTable())
 
     def _append(self, stream: str, events: Sequence[Event], points: PointTable) -> Written:

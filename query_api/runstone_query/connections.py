@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from runstone_query.configuration import CONNECT_TIMEOUT_S
+from runstone_query.outage import Outage
 from runstone_query.problems import Problem, read_model_away
 from runstone_store.exceptions import NotMigratedError
 from runstone_store.pool import open_readers
@@ -44,6 +45,7 @@ class Connections:
         self._settings = settings
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._outage = Outage()
 
     async def close(self) -> None:
         """Close every connection, those in use included."""
@@ -78,7 +80,7 @@ class Connections:
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as cut:
             if isinstance(cut, ValueError):  # not the connection, but an argument that does not fit
                 raise
-            raise read_model_away(cut) from None
+            raise self._away(cut) from None
 
     async def _begun(
         self, first: Callable[[asyncpg.Connection], Awaitable[Begun]]
@@ -89,13 +91,16 @@ class Connections:
             for _ in range(self._size + 1):
                 try:
                     async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                        return pool, connection, await first(connection)
+                        begun = await first(connection)
                 except BaseException as failed:
                     if not isinstance(failed, CUT) or isinstance(failed, ValueError):
                         await _give_back(pool, connection)
                         raise
                     _throw_away(connection)
                     cut = failed
+                else:
+                    self._outage.over()
+                    return pool, connection, begun
                 pool, connection = await self._acquired()
             await _give_back(pool, connection)
             assert cut is not None
@@ -103,7 +108,7 @@ class Connections:
         except (TimeoutError, *CUT) as away:
             if isinstance(away, ValueError):  # an argument that does not fit
                 raise
-            raise read_model_away(away) from None
+            raise self._away(away) from None
 
     async def _acquired(self) -> tuple[asyncpg.Pool, asyncpg.Connection]:
         try:
@@ -113,7 +118,12 @@ class Connections:
                         self._pool = await open_readers(self._dsn, "runstone api", self._size, self._settings)
                 return self._pool, await self._pool.acquire()
         except (TimeoutError, asyncpg.PostgresError, *CUT) as away:
-            raise read_model_away(away) from None
+            raise self._away(away) from None
+
+    def _away(self, why: BaseException) -> Problem:
+        problem = read_model_away(why)
+        problem.retry_after = self._outage.goes_on()
+        return problem
 
 
 async def _give_back(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:

@@ -11,11 +11,11 @@ from collections import deque
 from typing import Final
 
 from runstone_query.at_least import AtLeast, joined
-from runstone_query.configuration import WAIT_MAX_S
+from runstone_query.configuration import RETRY_AFTER_MAX_S, WAIT_MAX_S
 from runstone_query.end_offsets import Place
 
 _WINDOW_S: Final = 5.0
-_FORGOTTEN_S: Final = 60.0
+_FORGOTTEN_S: Final = 2.0 * RETRY_AFTER_MAX_S
 """After which nobody is waiting any more: whatever partitions somebody may name, the memory is bounded."""
 _SPAN_MIN_S: Final = 1.0
 
@@ -51,6 +51,10 @@ class Pace:
     def _forget(self, place: Place) -> None:
         self._seen.pop(place, None)
         self._standing.pop(place, None)
+
+    def standing(self, now: float, place: Place) -> float:
+        """For how many seconds *place* has been behind without moving."""
+        return now - self._standing.get(place, (now, 0))[0]
 
     def seconds(self, now: float, place: Place, offset: int) -> float | None:
         """How long *place* will take to reach *offset*; infinite where it stands still, None if unknown."""

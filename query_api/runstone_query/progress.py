@@ -28,6 +28,7 @@ from runstone_query.configuration import (
     RETRY_AFTER_MAX_S,
     RETRY_AFTER_UNKNOWN_S,
 )
+from runstone_query.outage import patience
 from runstone_query.pace import Pace
 from runstone_query.problems import Problem
 from runstone_store.pool import open_listener
@@ -118,9 +119,12 @@ class Progress:
             if not lacking:
                 waiter.reached.set_result(None)
                 continue
-            known = [self._pace.seconds(now, place, offset) for place, offset in lacking.items()]
-            longest = max((seconds for seconds in known if seconds is not None), default=0.0)
-            if now + longest > waiter.deadline or now >= waiter.deadline:
+            known = {place: self._pace.seconds(now, place, offset) for place, offset in lacking.items()}
+            longest = max((seconds for seconds in known.values() if seconds is not None), default=0.0)
+            if math.isinf(longest):
+                stood = [self._pace.standing(now, place) for place in known if known[place] == longest]
+                waiter.reached.set_exception(behind(patience(max(stood))))
+            elif now + longest > waiter.deadline or now >= waiter.deadline:
                 waiter.reached.set_exception(behind(_retry_after(longest)))
 
     @property
@@ -141,7 +145,7 @@ class Progress:
 
 
 def _retry_after(seconds: float) -> int:
-    if seconds == 0.0 or math.isinf(seconds):
+    if seconds == 0.0:
         return RETRY_AFTER_UNKNOWN_S
     return min(RETRY_AFTER_MAX_S, max(1, math.ceil(seconds)))
 

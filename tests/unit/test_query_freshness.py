@@ -88,4 +88,4 @@ def test_a_partition_that_nobody_waits_for_any_more_is_forgotten() -> None:
     pace = Pace()
     for partition in range(1000):
         pace.observe(float(partition), {}, {("t", partition): 1})
-    assert len(pace._seen) == len(pace._standing) <= 62
+    assert len(pace._seen) == len(pace._standing) <= 122

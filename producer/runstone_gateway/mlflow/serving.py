@@ -23,7 +23,7 @@ from runstone_gateway.mlflow.errors import AWAY, BAD_REQUEST, INTERNAL, INVALID,
 from runstone_gateway.mlflow.routing import Call, Read, Write
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.problems import Handler
-from runstone_gateway.unavailable import UnavailableError
+from runstone_gateway.unavailable import ReadApiAwayError, UnavailableError
 
 LOG: Final = logging.getLogger("runstone.gateway.mlflow")
 
@@ -70,7 +70,9 @@ def reading(services: Services, route: Read) -> Handler:
         try:
             return await services.forwarding.pass_on(request, {AT_LEAST: orjson.dumps(needs).decode()})
         except (TimeoutError, aiohttp.ClientConnectionError) as away:
-            raise UnavailableError(f"the read API does not answer ({type(away).__name__})") from away
+            raise ReadApiAwayError(
+                f"the read API does not answer ({type(away).__name__})", services.forwarding.outage.goes_on()
+            ) from away
 
     return in_mlflows_words(serve)
 
