@@ -13,12 +13,22 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LOG: Final = logging.getLogger("runstone.gateway")
 
 SAID_MOST: Final = 700
-"""Bytes of an answer that are logged."""
+"""Bytes of an answer, or of a path, that are logged."""
+
+SENTENCE_MOST: Final = 2000
+"""Characters of what a refusal says; requests have 64 MB."""
+
+
+def bounded(sentence: str) -> str:
+    """*sentence*, without its middle where it repeats more of a request than anybody reads."""
+    if len(sentence) <= SENTENCE_MOST:
+        return sentence
+    return f"{sentence[:1200]}…{sentence[-600:]}"
 
 
 def problem(status: int, title: str, detail: str, **members: str | int) -> web.Response:
     """A problem document: *title* names the kind of error, *detail* what was wrong and what to do."""
-    body = {"type": "about:blank", "status": status, "title": title, "detail": detail, **members}
+    body = {"type": "about:blank", "status": status, "title": title, "detail": bounded(detail), **members}
     response = web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
     if status == 503:
         response.headers["Retry-After"] = "1"
@@ -33,7 +43,7 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         said = response.body if isinstance(response, web.Response) else None
         LOG.info(
             "%s %s is answered with %d: %s",
-            request.method, request.rel_url.raw_path, response.status,
+            request.method, request.rel_url.raw_path[:SAID_MOST], response.status,
             said[:SAID_MOST] if isinstance(said, bytes) else "as the read API said",
         )  # fmt: skip
     return response

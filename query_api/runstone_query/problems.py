@@ -25,6 +25,9 @@ SERVER: Final = f"runstone/{__version__}"
 
 RETRY_AFTER_S: Final = 1
 
+SENTENCE_MOST: Final = 2000
+"""Characters of what a refusal says; what was asked for may be far longer."""
+
 _AWAY: Final = (
     ConnectionError,
     TimeoutError,
@@ -74,6 +77,13 @@ class Problem(Exception):
         self.incident = incident
 
 
+def bounded(sentence: str) -> str:
+    """*sentence*, without its middle where it repeats more of a request than anybody reads."""
+    if len(sentence) <= SENTENCE_MOST:
+        return sentence
+    return f"{sentence[:1200]}…{sentence[-600:]}"
+
+
 def invalid(field: str, found: object, accepted: str, status: int = 400) -> Problem:
     """The problem of an input: *field* holds *found* where only *accepted* is."""
     shown = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
@@ -105,14 +115,15 @@ def read_model_away(why: BaseException) -> Problem:
 
 def response(problem: Problem) -> web.Response:
     """The document of *problem*."""
+    found = bounded(problem.found) if isinstance(problem.found, str) else problem.found
     document: dict[str, object] = {
         "type": f"urn:runstone:problem:{problem.kind}",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": bounded(problem.detail),
     }
     if problem.field is not None:
-        document |= {"field": problem.field, "found": problem.found, "accepted": problem.accepted}
+        document |= {"field": problem.field, "found": found, "accepted": problem.accepted}
     if problem.incident is not None:
         document["incident"] = problem.incident
     return web.Response(

@@ -53,3 +53,11 @@ async def test_whatever_is_refused_is_one_line_of_the_log(caplog, method, path, 
     assert len(lines) == 1
     assert "\n" not in lines[0]
     assert str(status) in lines[0]
+
+
+def test_a_refusal_repeats_no_more_of_a_request_than_anybody_reads():
+    refused = invalid(f"Run with id={'x' * 60_000_000} not found")
+    assert len(refused.message) < 2000
+    assert refused.message.startswith("Run with id=x")
+    assert refused.message.endswith("x not found")
+    assert len(problem(400, "Wrong", refused.message * 2).body) < 2500

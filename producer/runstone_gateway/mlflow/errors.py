@@ -6,6 +6,8 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from runstone_gateway.problems import bounded
+
 INVALID: Final = "INVALID_PARAMETER_VALUE"
 EXISTS: Final = "RESOURCE_ALREADY_EXISTS"
 MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
@@ -47,7 +49,7 @@ class MlflowError(Exception):
     def __init__(self, code: str, message: str, *, status: int = 0, retry_after: int = 1) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = bounded(message)
         self.status = status or _STATUS[code]
         self.retry_after = retry_after
 

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from runstone.exceptions import InvalidInputError
-from runstone_query.problems import Problem, headers, problem_of
+from runstone_query.problems import Problem, bounded, headers, problem_of
 
 INVALID: Final = "INVALID_PARAMETER_VALUE"
 MISSING: Final = "RESOURCE_DOES_NOT_EXIST"
@@ -85,6 +85,11 @@ def _code(problem: Problem) -> str:
 
 def _response(status: int, code: str, message: str, more: Mapping[str, str]) -> web.Response:
     sqlstate, error_class = _CLASS[code]
-    found = {"error_code": code, "message": message, "sqlstate": sqlstate, "error_class": error_class}
+    found = {
+        "error_code": code,
+        "message": bounded(message),
+        "sqlstate": sqlstate,
+        "error_class": error_class,
+    }
     body = orjson.dumps(found)
     return web.Response(status=status, body=body, content_type="application/json", headers=more)
