@@ -14,6 +14,9 @@ async def a_run(client: TestClient) -> str:
     return str(found["run"]["info"]["run_id"])
 
 
+TOO_MANY = [{"key": f"k{n}", "value": "x" * 100_000} for n in range(10)]
+
+
 async def a_model(client: TestClient, name: str = "m", **fields: Any) -> str:
     found = await done(client, "POST", "logged-models", **{"experiment_id": "0", "name": name} | fields)
     return str(found["model"]["info"]["model_id"])
@@ -120,6 +123,8 @@ async def test_a_logged_model_is_not_made_or_changed_against_mlflows_rules(stack
         (wrong, "POST", "logged-models", {"experiment_id": "0", "params": {}}),
         (wrong, "POST", "logged-models", {"experiment_id": "0", "tags": pairs(**{"": "x"})}),
         (wrong, "POST", "logged-models", {"experiment_id": "0", "tags": pairs(**{"a\nb": "x"})}),
+        (wrong, "POST", f"{one}/params", {"model_id": model_id, "params": TOO_MANY}),
+        (wrong, "PATCH", f"{one}/tags", {"tags": TOO_MANY}),
         ((400, "BAD_REQUEST"), "POST", "logged-models", {"experiment_id": "0", "params": pairs(a="1") * 2}),
         (unknown, "PATCH", nobody, {"model_id": "m-nobody", "status": "LOGGED_MODEL_READY"}),
         (wrong, "PATCH", one, {"model_id": model_id}),

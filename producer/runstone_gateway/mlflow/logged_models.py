@@ -28,6 +28,9 @@ RUN_ID_MAX: Final = 256
 VALUE_MAX: Final = 100_000
 """Characters of a value of a param or tag; MLflow's columns take any text."""
 
+REQUEST_VALUES_MAX: Final = 1_000_000
+"""Characters of all params, or of all tags, in one request: each event writes the model's row anew."""
+
 EVENT_VALUES_MAX: Final = 100_000
 """Characters of params or tags that go into one event; what is more goes into further ones."""
 
@@ -82,6 +85,8 @@ def pairs(what: str, found: Sequence[Mapping[str, str]]) -> dict[str, str]:
         rules.check_key(key)
         rules.check_length(f"{what}[{at}].value", VALUE_MAX, value)
         listed[key] = value
+    if sum(len(key) + len(value) for key, value in listed.items()) > REQUEST_VALUES_MAX:
+        raise invalid(f"'{what}' exceeds {REQUEST_VALUES_MAX} characters in one request; send it in parts.")
     return listed
 
 
