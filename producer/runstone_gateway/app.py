@@ -27,6 +27,7 @@ from runstone_gateway.problems import answer_failures
 from runstone_gateway.readiness import Readiness
 from runstone_gateway.run_ids import RunIds
 from runstone_gateway.stores import open_store
+from runstone_gateway.stores.leftovers import Leftovers
 from runstone_gateway.undelivered import Undelivered
 from runstone_gateway.verdicts import Verdicts
 from runstone_gateway.welcome import welcome
@@ -38,6 +39,7 @@ def application(configuration: Configuration) -> web.Application:
     forwarding = Forwarding(configuration.api_url)
     store = open_store(configuration.artifact_root)
     installation = Installation(store, forwarding)
+    leftovers = Leftovers(configuration.artifact_root)
     envelopes = Envelopes(configuration.bootstrap_servers, installation)
     readiness = Readiness(configuration, installation, forwarding)
     ledger = Ledger(configuration, installation)
@@ -69,7 +71,9 @@ def application(configuration: Configuration) -> web.Application:
         await forwarding.start()
         await ledger.start()
         await envelopes.start()
+        await leftovers.start()
         yield
+        await leftovers.stop()
         await envelopes.stop()
         await readiness.stop()
         await forwarding.stop()

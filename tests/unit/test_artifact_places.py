@@ -18,6 +18,7 @@ from runstone_gateway.mlflow.artifact_places import (
     check_reading,
     decoded,
     is_hidden,
+    is_listed,
     owner_of,
 )
 from runstone_gateway.mlflow.errors import MlflowError
@@ -141,6 +142,14 @@ def test_the_stores_own_files_are_hidden_and_nobody_elses():
         f"7/{RUN}/artifacts/.part",
     ):
         assert not is_hidden(other)
+        assert is_listed("", other.rpartition("/")[2])
+
+
+def test_names_for_which_mlflows_client_refuses_a_whole_listing_are_not_listed():
+    for name in ("%2e%2e%2fup", "a#b", "%5c", "a\\b", "a\nb", ".runstone-installation"):
+        assert not is_listed("", name)
+    for name in ("..a", "a%20b", "é", "100%", "a b.txt"):
+        assert is_listed(f"7/{RUN}/artifacts", name)
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from urllib.parse import unquote, unquote_to_bytes
 from runstone.events import limits
 from runstone.events.artifact_paths import MARKER
 from runstone_gateway.mlflow.errors import MlflowError, invalid
+from runstone_gateway.stores.leftovers import TEMPORARY
 
 _DECODINGS: Final = 10
 """A path that can be decoded more often than this is nobody's honest file name."""
 
 _RUN: Final = re.compile("[0-9a-f]{32}")
 _MODEL: Final = re.compile("m-[0-9a-zA-Z]{1,64}")
-_TEMPORARY: Final = re.compile(r"\.[0-9a-f]{32}\.part|\.[0-9]{8,}-[0-9a-f]{8}\.[0-9]+\.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,12 @@ def check_path(path: str) -> str:
     Raises:
         MlflowError: for anything else.
     """
+    names = [len(name.encode(errors="replace")) for name in path.split("/")]
+    if sum(names) + len(names) - 1 > limits.ARTIFACT_PATH_MAX or max(names) > limits.ARTIFACT_NAME_MAX:
+        raise invalid(
+            f"Invalid path: it may have {limits.ARTIFACT_PATH_MAX} bytes of UTF-8, and "
+            f"{limits.ARTIFACT_NAME_MAX} in each name."
+        )
     plain = path
     for _ in range(_DECODINGS):
         _check_level(plain)
@@ -57,14 +63,6 @@ def check_path(path: str) -> str:
         plain = again
     else:
         raise invalid("Invalid path")
-    if not path:
-        return path
-    names = [len(name.encode(errors="replace")) for name in path.split("/")]
-    if sum(names) + len(names) - 1 > limits.ARTIFACT_PATH_MAX or max(names) > limits.ARTIFACT_NAME_MAX:
-        raise invalid(
-            f"Invalid path: it may have {limits.ARTIFACT_PATH_MAX} bytes of UTF-8, and "
-            f"{limits.ARTIFACT_NAME_MAX} in each name."
-        )
     return path
 
 
@@ -125,7 +123,7 @@ def is_hidden(key: str) -> bool:
     names = key.split("/")
     return (
         names[0] == MARKER
-        or _TEMPORARY.fullmatch(names[-1]) is not None
+        or TEMPORARY.fullmatch(names[-1]) is not None
         or (
             len(names) > 2
             and names[0].isdecimal()
@@ -133,6 +131,15 @@ def is_hidden(key: str) -> bool:
             and bool(_RUN.fullmatch(names[1]))
         )
     )
+
+
+def is_listed(folder: str, name: str) -> bool:
+    """Whether clients are told of *name* in *folder*: MLflow's refuse all for one name that leads away."""
+    try:
+        check_path(name)
+    except MlflowError:
+        return False
+    return not is_hidden(f"{folder}/{name}" if folder else name)
 
 
 def owner_of(key: str) -> Owner | None:

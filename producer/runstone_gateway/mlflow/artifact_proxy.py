@@ -20,6 +20,7 @@ from runstone_gateway.mlflow.artifact_places import (
     check_reading,
     decoded,
     is_hidden,
+    is_listed,
     owner_of,
 )
 from runstone_gateway.mlflow.artifact_pointers import Pointers
@@ -61,11 +62,7 @@ class ArtifactProxy:
         """The files and folders directly in the folder ``path``, by their own names."""
         folder = check_reading(request.query.get("path", ""))
         entries = await self._store.listing(folder) if not is_hidden(folder) else []
-        files = [
-            as_json(entry, entry.name)
-            for entry in entries
-            if not is_hidden(f"{folder}/{entry.name}" if folder else entry.name)
-        ]
+        files = [as_json(entry, entry.name) for entry in entries if is_listed(folder, entry.name)]
         return json({"files": files} if files else {})
 
     @answering

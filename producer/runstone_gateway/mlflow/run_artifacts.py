@@ -12,7 +12,7 @@ from aiohttp import web
 
 from runstone_gateway.mlflow.artifact_answers import answering, json
 from runstone_gateway.mlflow.artifact_locations import key_of, location_of, model_root, run_root
-from runstone_gateway.mlflow.artifact_places import check_file, check_path, check_reading, is_hidden
+from runstone_gateway.mlflow.artifact_places import check_file, check_path, check_reading, is_listed
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.artifact_proxy import as_json, send_file
 from runstone_gateway.mlflow.decoding import Fields, decode, parse, read_body
@@ -207,7 +207,7 @@ class RunArtifacts:
 
     async def _list(self, root: str, path: str) -> web.Response:
         folder = _below(self._key(root), path)
-        entries = [e for e in await self._store.listing(folder) if not is_hidden(_below(folder, e.name))]
+        entries = [e for e in await self._store.listing(folder) if is_listed(folder, e.name)]
         files = [as_json(entry, _below(path, entry.name)) for entry in entries]
         return json({"root_uri": root} | ({"files": files} if files else {}))
 
