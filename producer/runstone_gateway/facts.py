@@ -36,9 +36,9 @@ class ReadApi:
             raise _failed(status, found, retry)
         return found
 
-    async def verdict(self, request: str, needs: Needs) -> dict[str, Any] | None:
-        """The answer of ``GET /internal/v1/verdicts/{request}``; None where there is none."""
-        return await self.get(f"/internal/v1/verdicts/{request}", needs)
+    async def verdict(self, request: str, offset: int, needs: Needs) -> dict[str, Any] | None:
+        """The answer of ``GET /internal/v1/verdicts/{request}``, which lies at *offset*; None where none is."""
+        return await self.get(f"/internal/v1/verdicts/{request}?offset={offset}", needs)
 
     async def get(self, path: str, needs: Needs) -> dict[str, Any] | None:
         """The JSON object at *path* once the read model has *needs*; None where it answers 404.

@@ -8,14 +8,17 @@ reads it.
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from runstone.events import CATALOG
 from runstone.events.types import CatalogEvent
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.ledger import Ledger, Needs
-from runstone_gateway.mlflow.errors import INTERNAL, MlflowError
+from runstone_gateway.mlflow.errors import INTERNAL, MlflowError, invalid
 from runstone_gateway.undelivered import Conclusion
+
+DEAD_LETTER: Final = "dead_letter"
+"""Instead of a verdict's code: the projector could not apply the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,17 @@ class Verdicts:
 
         async def conclusion() -> Mapping[str, Any]:
             offset = await written.wait()
-            found = await self._read_api.verdict(request, written.needs)
+            found = await self._read_api.verdict(request, offset, written.needs)
             if found is None:
                 raise MlflowError(
-                    INTERNAL, "The verdict on this request is no longer known; read what it was about."
+                    INTERNAL,
+                    "The catalog has decided on this request, but keeps the newest decisions only, and this one "
+                    "is older; read what the request was about.",
+                )
+            if found["code"] == DEAD_LETTER:
+                raise invalid(
+                    "Nothing was changed: the catalog has this request as a dead letter, which cannot be "
+                    f"applied ({found['answer']['reason']})."
                 )
             self._ledger.applied(*written.place, offset + 1)
             return await conclude(

@@ -152,3 +152,18 @@ async def test_a_verdict_is_there_once_the_request_has_been_applied(api: TestCli
         )
     async with await asking as answer:
         assert await answer.json() == {"accepted": False, "code": "exists", "answer": {"experiment_id": 5}}
+
+
+async def test_a_request_that_could_not_be_applied_says_why(api: TestClient, rows: Rows) -> None:
+    path = f"/internal/v1/verdicts/{'ab' * 16}"
+    await rows.insert(
+        "dead_letters", topic=TOPICS["catalog"], partition=0, offset=7, reason="the name is too long"
+    )
+    async with api.get(path, params={"offset": "7"}) as answer:
+        assert await answer.json() == {
+            "accepted": False,
+            "code": "dead_letter",
+            "answer": {"reason": "the name is too long"},
+        }
+    async with api.get(path, params={"offset": "8"}) as answer:
+        assert answer.status == 404

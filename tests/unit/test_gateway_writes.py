@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from runstone.events.types import ModelInput, Param
+from runstone_gateway.mlflow.errors import MlflowError
 from runstone_gateway.mlflow.routes import WRITES
 from runstone_gateway.mlflow.routing import Call
 from runstone_gateway.unavailable import UnavailableError
@@ -17,13 +18,20 @@ class Lagging(Everything):
     def __init__(self) -> None:
         self.waited_for = []
 
-    async def verdict(self, _request, _needs):
+    async def verdict(self, _request, _offset, _needs):
         return {"accepted": True, "code": "", "answer": {}}
 
     async def facts(self, asked):
         self.waited_for.append(asked.get("at_least", {}))
         applied = {CATALOG_TOPIC: {"0": 1 if "at_least" in asked else 0}}
         return await super().facts(asked) | {"applied": applied}
+
+
+class Buried(Everything):
+    """Whatever the catalog is asked has become a dead letter."""
+
+    async def verdict(self, _request, offset, _needs):
+        return {"accepted": False, "code": "dead_letter", "answer": {"reason": f"{offset} is unreadable"}}
 
 
 class Unapplied(Everything):
@@ -60,3 +68,11 @@ async def test_after_a_verdict_the_catalog_is_read_as_it_was_then_or_later():
     await (await delete.handle(made, Call({"experiment_id": "0"}, {}, b"")))()
     await made.writes.experiment_and_run(0, RUN)
     assert read_api.waited_for == [{}, {CATALOG_TOPIC: {"0": 1}}]
+
+
+async def test_a_request_that_the_catalog_could_not_apply_is_refused_with_the_reason():
+    (delete,) = [route for route in WRITES if route.path == "/experiments/delete"]
+    conclusion = await delete.handle(services(Topics(), Buried()), Call({"experiment_id": "0"}, {}, b""))
+    with pytest.raises(MlflowError, match=r"dead letter.*\(0 is unreadable\)") as refused:
+        await conclusion()
+    assert refused.value.status == 400

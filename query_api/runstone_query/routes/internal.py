@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from runstone_query import facts, inputs
+from runstone_query.at_least import OFFSET_MAX
 from runstone_query.problems import not_found
 from runstone_query.reading import lookup_for_gateway
 from runstone_query.services import CONFIGURATION, MODEL, json
@@ -21,11 +22,14 @@ async def get_facts(request: web.Request) -> web.Response:
 
 
 async def get_verdict(request: web.Request) -> web.Response:
-    """What became of a request to the catalog."""
+    """What became of a request to the catalog; its ``offset`` finds it among the dead letters too."""
     asked = request.match_info["request"]
     if not inputs.storable(asked):
         raise not_found("verdict", asked)
-    found = await lookup_for_gateway(request, _BLOCKS["verdict"], asked)
+    given = request.query.get("offset")
+    offset = None if given is None else inputs.digits("offset", given, 0, OFFSET_MAX)
+    topic = request.app[CONFIGURATION].topics["catalog"]
+    found = await lookup_for_gateway(request, _BLOCKS["verdict"], asked, topic, offset)
     if not found:
         raise not_found("verdict", asked)
     return json({name: found[0][name] for name in ("accepted", "code", "answer")})
