@@ -37,7 +37,10 @@ class ReadApi:
         return found
 
     async def verdict(self, request: str, offset: int, needs: Needs) -> dict[str, Any] | None:
-        """The answer of ``GET /internal/v1/verdicts/{request}``, which lies at *offset*; None where none is."""
+        """The answer of ``GET /internal/v1/verdicts/{request}``; None where there is none.
+
+        The request lies at *offset* of the catalog.
+        """
         return await self.get(f"/internal/v1/verdicts/{request}?offset={offset}", needs)
 
     async def get(self, path: str, needs: Needs) -> dict[str, Any] | None:

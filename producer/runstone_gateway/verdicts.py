@@ -60,8 +60,8 @@ class Verdicts:
             if found is None:
                 raise MlflowError(
                     INTERNAL,
-                    "The catalog has decided on this request, but keeps the newest decisions only, and this one "
-                    "is older; read what the request was about.",
+                    "The catalog has decided on this request, but keeps the newest decisions only, and this "
+                    "one is older; read what the request was about.",
                 )
             if found["code"] == DEAD_LETTER:
                 raise invalid(
