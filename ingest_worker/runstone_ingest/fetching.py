@@ -80,7 +80,8 @@ class Fetching:
             for tp, messages in fetched.items():
                 self._back_off.healed()
                 records = [
-                    Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers) for m in messages
+                    Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
+                    for m in messages
                 ]
                 holding, new = self._ownership.accept(tp, records)
                 if holding is not None:

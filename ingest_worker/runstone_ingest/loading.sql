@@ -2,7 +2,7 @@
 
 -- name: marks
 -- What has been applied of these sessions in these streams?
-SELECT m.stream, m.session, m.high_seq, m.missing, m.declared, m.ended, m.end_reason, m.clean
+SELECT m.stream, m.session, m.high_seq, m.missing, m.declared, m.ended, m.end_reason, m.clean, m.last_time
 FROM unnest($1::text[], $2::text[]) AS wanted (stream, session)
 JOIN marks m ON m.stream = wanted.stream AND m.session = wanted.session;
 

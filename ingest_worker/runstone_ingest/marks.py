@@ -4,7 +4,7 @@ A mark is the highest seq seen and the ranges below it that have not come. A ran
 ``(low, end)``; the missing ones are ascending, apart from one another and never empty.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Range = tuple[int, int]
@@ -20,10 +20,11 @@ class Mark:
     ended: str | None = None
     end_reason: str | None = None
     clean: bool | None = None
+    last_time: int | None = None
 
     def copy(self) -> "Mark":
         """One that can be changed while this one stays what the database holds."""
-        return Mark(self.high_seq, self.missing, list(self.declared), self.ended, self.end_reason, self.clean)
+        return replace(self, declared=list(self.declared))
 
     def claim(self, low: int, end: int) -> list[Range]:
         """Which of the seqs ``low … end - 1`` are new, ascending; from now on they count as applied.

@@ -10,7 +10,7 @@ from runstone.events import Envelope
 
 
 class Record(NamedTuple):
-    """A Kafka record, byte for byte."""
+    """A Kafka record, byte for byte, and when the broker got it (ms)."""
 
     topic: str
     partition: int
@@ -18,6 +18,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    time: int = 0
 
     def hash(self) -> bytes:
         """The first 16 bytes of SHA-256 over key, value and headers, each part preceded by its length.

@@ -65,12 +65,13 @@ WHERE r.run_id = touched.run_id;
 
 -- name: marks
 -- Whole rows of marks.
-INSERT INTO marks (stream, session, high_seq, missing, declared, ended, end_reason, clean)
-SELECT stream, session, high_seq, missing, declared, ended, end_reason, clean
+INSERT INTO marks (stream, session, high_seq, missing, declared, ended, end_reason, clean, last_time)
+SELECT stream, session, high_seq, missing, declared, ended, end_reason, clean, last_time
 FROM json_populate_recordset(null::marks, $1::json)
 ON CONFLICT (stream, session) DO UPDATE
 SET high_seq = excluded.high_seq, missing = excluded.missing, declared = excluded.declared,
-    ended = excluded.ended, end_reason = excluded.end_reason, clean = excluded.clean;
+    ended = excluded.ended, end_reason = excluded.end_reason, clean = excluded.clean,
+    last_time = excluded.last_time;
 
 -- name: params
 -- The first value of each param; which of them were the first ever?

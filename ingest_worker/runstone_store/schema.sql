@@ -37,6 +37,7 @@ CREATE TABLE marks (
     ended       text,                             -- mutable: 'ended' or 'lost'; null while the session may write
     end_reason  text,                             -- mutable: why, in words
     clean       boolean,                          -- mutable: false where the session's machine found damage
+    last_time   bigint,                           -- mutable: the broker's clock at the session's last record in this stream
     PRIMARY KEY (stream, session),
     CHECK (high_seq >= -1 AND ended IN ('ended', 'lost'))
 );
@@ -190,6 +191,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_start ON runs (start_time DESC NULLS LAST, run_id);
 CREATE INDEX runs_by_experiment ON runs (experiment_id, start_time DESC NULLS LAST, run_id);
 CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+CREATE INDEX runs_open ON runs (owner_session) WHERE ended_by IS NULL;
 
 -- Params: the first value in topic order.
 CREATE TABLE params (

@@ -107,7 +107,7 @@ WHERE v.lifecycle_stage = 'active';
 COMMENT ON VIEW runstone.model_version_tags IS 'Tags of model versions, without those of deleted ones.';
 
 CREATE OR REPLACE VIEW runstone.sessions AS
-SELECT stream AS run_id, session, high_seq, missing, declared, ended, end_reason, clean
+SELECT stream AS run_id, session, high_seq, missing, declared, ended, end_reason, clean, last_time
 FROM marks WHERE stream <> 'catalog';
 COMMENT ON VIEW runstone.sessions IS 'How complete each run is, per writing process: records 0 … high_seq but for the missing ones have been applied; declared ranges say why some never will be.';
 

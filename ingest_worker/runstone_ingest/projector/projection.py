@@ -9,7 +9,7 @@ from runstone_ingest.projector.catalog import Names, apply_to_catalog, needed_of
 from runstone_ingest.projector.models import ON_A_MODEL
 from runstone_ingest.projector.points import Segment
 from runstone_ingest.projector.rows import Changes, Loaded, Needed, Run, Tally
-from runstone_ingest.projector.runs import BESIDE_THE_RUN, ON_A_SESSION, ON_THE_RUN, revoke_loss
+from runstone_ingest.projector.runs import BESIDE_THE_RUN, ON_A_SESSION, ON_THE_RUN, begin, revoke_loss
 from runstone_ingest.records import Admitted, DeadLetter
 
 Item = Admitted | DeadLetter
@@ -68,7 +68,9 @@ def project(items: Iterable[Item], loaded: Loaded) -> Changes:
         envelope = item.envelope
         mark = changes.mark(envelope.stream, envelope.session)
         ranges = mark.claim(envelope.first_seq, envelope.end_seq)
-        if not ranges:
+        if ranges:
+            mark.last_time = max(record.time, mark.last_time or 0)
+        else:
             tally.duplicates += 1
         for low, end in ranges:
             piece = cut(envelope, low, end)
@@ -113,6 +115,8 @@ class _Stream:
             if kind in ON_THE_RUN:
                 ON_THE_RUN[kind](self._run(), session, event)
                 changes.written.add(stream)
+                if isinstance(event, types.RunStarted | types.RunJoined):
+                    begin(mark)
             elif kind in BESIDE_THE_RUN:
                 self._run()
                 BESIDE_THE_RUN[kind](changes, stream, session, event)

@@ -3,7 +3,7 @@
 Status, as a fold in topic order: ``run_started`` makes it RUNNING and its session the owner. An explicit
 ``run_ended`` decides whoever publishes it. Without one, the end of the owning session decides; the loss of
 the owning session makes it FAILED until any later record of that session revokes it. What happens to another
-session only marks that session.
+session only marks that session; one that joined a run says itself when it leaves it.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +25,11 @@ def revoke_loss(run: Run | None, session: str, mark: Mark) -> bool:
         return False
     run.status, run.status_reason, run.end_time, run.ended_by = "RUNNING", None, None, None
     return True
+
+
+def begin(mark: Mark) -> None:
+    """A session that starts, resumes or joins the run writes to it, also where it had left it before."""
+    mark.ended = mark.end_reason = mark.clean = None
 
 
 def _started(run: Run, session: str, event: types.RunStarted) -> None:
