@@ -1,4 +1,4 @@
-"""``runstone topic create|check``: the two topics, with the settings that keep a ledger."""
+"""``runstone topic create|check``: the topics, with the settings that keep a ledger."""
 
 import argparse
 import asyncio

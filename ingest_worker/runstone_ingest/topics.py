@@ -1,14 +1,15 @@
-"""The two topics: made with the settings that keep a ledger, and checked for them.
+"""The topics: two made with the settings that keep a ledger, one for heartbeats, and all checked.
 
 Publishers never create topics: a broker's defaults would delete events after a week, and with a client's
 time as the record's time one clock an hour ahead would be refused for good. The catalog's first record
-names the installation and the number of partitions that streams are hashed by for ever.
+names the installation and the number of partitions that streams are hashed by for ever. Heartbeats (which
+sessions live, see `runstone_ingest.heard`) are no part of the ledger, so theirs are deleted after a week.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from runstone.events.types import InstallationCreated
 from runstone.exceptions import MalformedEnvelopeError
 from runstone_ingest.exceptions import TopicError
 from runstone_store import kafka_settings
-from runstone_store.configuration import catalog_topic, events_topic
+from runstone_store.configuration import catalog_topic, events_topic, liveness_topic
 
 PARTITIONS: Final = 12
 """Of the events topic: what one installation's workers can share at most; fixed at its creation."""
@@ -31,6 +32,12 @@ SETTINGS: Final = {
     "retention.ms": "-1",
     "cleanup.policy": "delete",
     "max.message.bytes": str(limits.TOPIC_MAX),
+    "message.timestamp.type": "LogAppendTime",
+}
+
+HEARTBEAT_SETTINGS: Final = {
+    "retention.ms": str(7 * 24 * 3_600_000),
+    "cleanup.policy": "delete",
     "message.timestamp.type": "LogAppendTime",
 }
 
@@ -67,8 +74,14 @@ async def create(bootstrap: str, prefix: str, partitions: int = PARTITIONS) -> I
     """
     async with _admin(bootstrap) as admin:
         wanted = [
-            NewTopic(name, count, -1, replica_assignments={}, topic_configs=SETTINGS)
-            for name, count in ((events_topic(prefix), partitions), (catalog_topic(prefix), 1))
+            NewTopic(
+                name,
+                partitions if name == events_topic(prefix) else 1,
+                -1,
+                replica_assignments={},
+                topic_configs=settings,
+            )
+            for name, settings in _topics(prefix).items()
         ]
         answer = await admin.create_topics(wanted)
         for topic, code, *rest in answer.topic_errors:
@@ -90,11 +103,19 @@ async def create(bootstrap: str, prefix: str, partitions: int = PARTITIONS) -> I
     return found
 
 
+def _topics(prefix: str) -> dict[str, dict[str, str]]:
+    """The settings that each topic must have."""
+    return {
+        events_topic(prefix): SETTINGS,
+        catalog_topic(prefix): SETTINGS,
+        liveness_topic(prefix): HEARTBEAT_SETTINGS,
+    }
+
+
 async def _counts(admin: Any, prefix: str) -> dict[str, int]:
-    names = [events_topic(prefix), catalog_topic(prefix)]
     return {
         topic["topic"]: len(topic["partitions"])
-        for topic in await admin.describe_topics(names)
+        for topic in await admin.describe_topics(list(_topics(prefix)))
         if not topic["error_code"]
     }
 
@@ -102,7 +123,7 @@ async def _counts(admin: Any, prefix: str) -> dict[str, int]:
 async def _wait_for_topics(admin: Any, prefix: str) -> dict[str, int]:
     for _attempt in range(100):  # a broker knows a topic a moment after it has confirmed its creation
         counts = await _counts(admin, prefix)
-        if len(counts) == 2:
+        if len(counts) == len(_topics(prefix)):
             return counts
         await asyncio.sleep(0.05)
     raise TopicError(f"Kafka has created the topics of {prefix}, but does not list them after 5 seconds")
@@ -173,24 +194,29 @@ async def check(bootstrap: str, prefix: str) -> list[str]:
     """
     async with _admin(bootstrap) as admin:
         counts = await _counts(admin, prefix)
-        missing = [name for name in (events_topic(prefix), catalog_topic(prefix)) if name not in counts]
-        if missing:
-            return [f"{name}: the topic is not there; run 'runstone topic create'" for name in missing]
-        resources = [
-            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(SETTINGS)) for name in counts
+        wanted = _topics(prefix)
+        findings = [
+            f"{name}: the topic is not there; run 'runstone topic create'"
+            for name in wanted
+            if name not in counts
         ]
-        findings = []
+        if not {events_topic(prefix), catalog_topic(prefix)} <= counts.keys():
+            return findings
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted[name])) for name in counts
+        ]
         for answer in await admin.describe_configs(resources):
             for resource in answer.resources:
                 name, entries = resource[3], resource[4]
-                findings += setting_findings(name, {entry[0]: entry[1] for entry in entries})
+                found = {entry[0]: entry[1] for entry in entries}
+                findings += setting_findings(name, wanted[name], found)
     return findings + partition_findings(prefix, counts, await installation(bootstrap, prefix))
 
 
-def setting_findings(topic: str, found: dict[str, str]) -> list[str]:
+def setting_findings(topic: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """What of a topic's settings would lose or refuse events. Larger records than needed may pass."""
     findings = []
-    for name, expected in SETTINGS.items():
+    for name, expected in wanted.items():
         value = found.get(name)
         if value == expected:
             continue

@@ -1,12 +1,15 @@
 """What the services are told by their environment. Read once, at a command's start, never in the middle."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from runstone.exceptions import InvalidInputError
 
 TOPIC_PREFIX: Final = "runstone"
+
+SESSION_LOST_AFTER: Final = "24h"
 
 
 def _required(name: str, what: str, environment: Mapping[str, str]) -> str:
@@ -35,7 +38,7 @@ def bootstrap_servers(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def topic_prefix(environment: Mapping[str, str] = os.environ) -> str:
-    """What the two topics' names begin with; installations that share a Kafka differ in it."""
+    """What the topics' names begin with; installations that share a Kafka differ in it."""
     return environment.get("RUNSTONE_TOPIC_PREFIX", "").strip() or TOPIC_PREFIX
 
 
@@ -47,3 +50,25 @@ def events_topic(prefix: str) -> str:
 def catalog_topic(prefix: str) -> str:
     """The topic of one partition that carries everything with a unique name, and the installation itself."""
     return f"{prefix}.catalog"
+
+
+def liveness_topic(prefix: str) -> str:
+    """The topic of one partition that carries which sessions live; no part of the ledger."""
+    return f"{prefix}.liveness"
+
+
+def session_lost_after(environment: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds of silence after which a session that runs is given up; None: never.
+
+    Raises:
+        InvalidInputError: it is no duration.
+    """
+    text = environment.get("RUNSTONE_SESSION_LOST_AFTER", "").strip().lower() or SESSION_LOST_AFTER
+    if text == "never":
+        return None
+    match = re.fullmatch(r"(\d{1,6})\s*([smhd])", text)
+    if match is None or not int(match[1]):
+        raise InvalidInputError(
+            f"RUNSTONE_SESSION_LOST_AFTER is {text!r}; expected a duration such as 24h, 90m or 7d, or never"
+        )
+    return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[match[2]]

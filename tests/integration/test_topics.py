@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from runstone_ingest import topic_command, topics
 from runstone_ingest.exceptions import TopicError
-from runstone_store.configuration import catalog_topic, events_topic
+from runstone_store.configuration import catalog_topic, events_topic, liveness_topic
 
 
 async def _findings(kafka: str, prefix: str, done: Callable[[list[str]], bool]) -> list[str]:
@@ -49,20 +49,35 @@ async def test_topics_that_somebody_else_made_have_every_fault_named(kafka: str,
     await admin.start()
     try:
         await admin.create_topics(
-            [NewTopic(events_topic(prefix), 1, 1), NewTopic(catalog_topic(prefix), 2, 1)]
+            [NewTopic(name(prefix), count, 1) for name, count in ((events_topic, 1), (catalog_topic, 2))]
         )
     finally:
         await admin.close()
-    found = await _findings(kafka, prefix, lambda found: not any("not there" in one for one in found))
+    found = await _findings(kafka, prefix, lambda found: sum("not there" in one for one in found) == 1)
     findings = "\n".join(found)
     assert "message.timestamp.type is CreateTime, expected LogAppendTime" in findings
     assert "names no installation" in findings
+    assert f"{liveness_topic(prefix)}: the topic is not there; run 'runstone topic create'" in findings
     assert f"{catalog_topic(prefix)}: it has 2 partitions, expected 1" in findings
+
+
+async def test_an_installation_without_the_topic_of_heartbeats_gets_it(kafka: str, prefix: str):
+    made = await topics.create(kafka, prefix, 1)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([liveness_topic(prefix)])
+    finally:
+        await admin.close()
+    (finding,) = await _findings(kafka, prefix, bool)
+    assert liveness_topic(prefix) in finding
+    assert await topics.create(kafka, prefix) == made
+    assert await topics.check(kafka, prefix) == []
 
 
 async def test_missing_topics_are_a_finding(kafka: str, prefix: str):
     findings = await topics.check(kafka, prefix)
-    assert len(findings) == 2
+    assert len(findings) == 3
     assert all("run 'runstone topic create'" in finding for finding in findings)
     with pytest.raises(TopicError, match="run 'runstone topic create'"):
         await topics.installation(kafka, prefix)
