@@ -127,6 +127,7 @@ async def test_a_logged_model_is_not_made_or_changed_against_mlflows_rules(stack
         (wrong, "PATCH", f"{one}/tags", {"tags": TOO_MANY}),
         ((400, "BAD_REQUEST"), "POST", "logged-models", {"experiment_id": "0", "params": pairs(a="1") * 2}),
         (unknown, "PATCH", nobody, {"model_id": "m-nobody", "status": "LOGGED_MODEL_READY"}),
+        (unknown, "PATCH", one, {"model_id": "m-nobody", "status": "LOGGED_MODEL_READY"}),
         (wrong, "PATCH", one, {"model_id": model_id}),
         (wrong, "PATCH", one, {"status": "LOGGED_MODEL_READY"}),
         (wrong, "PATCH", one, {"model_id": model_id, "status": "LOGGED_MODEL_STATUS_UNSPECIFIED"}),

@@ -386,7 +386,7 @@ async def test_what_would_become_a_dead_letter_is_refused_before_it_is_written(s
     long = "é" * 1000
     for path, body in (
         ("/runs/log-metric", metric | {"model_id": long}),
-        ("/runs/log-batch", {"metrics": [metric | {"dataset_name": long}]}),
+        ("/runs/log-batch", {"metrics": [metric | {"dataset_name": long, "dataset_digest": "1"}]}),
         ("/runs/log-inputs", {"datasets": [{"dataset": {"name": "日" * 500, "digest": "本" * 36 + "x" * 0, "source": long * 2}}], "models": [{"model_id": long + "x"}]}),
         ("/runs/outputs", {"models": [{"model_id": long + "x"}]}),
         ("/runs/update", {"run_name": "n" * 501}),

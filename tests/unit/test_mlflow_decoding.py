@@ -145,11 +145,12 @@ def test_the_points_of_a_batch_are_columns_by_series():
             {"key": "a", "value": 1, **at},
             {"key": "b", "value": "NaN", "timestamp": "6"},
             {"key": "a", "value": 2.5, "timestamp": 7, "step": None},
-            {"key": "a", "value": 3.0, **at, "model_id": "m", "datasetName": "d", "run_id": "ignored"},
+            {"key": "a", "value": 3.0, **at, "model_id": "m", "run_id": "ignored"}
+            | {"datasetName": "d", "datasetDigest": "1"},
         ]
     )
     assert [tuple(key) for key in points.keys] == [
-        ("a", "", "", ""), ("b", "", "", ""), ("a", "m", "d", ""),
+        ("a", "", "", ""), ("b", "", "", ""), ("a", "m", "d", "1"),
     ]  # fmt: skip
     assert (points.k.tolist(), points.s.tolist(), points.t.tolist()) == (
         [0, 1, 0, 2],
@@ -158,3 +159,15 @@ def test_the_points_of_a_batch_are_columns_by_series():
     )
     assert points.v[0] == 1.0
     assert math.isnan(points.v[1])
+    with pytest.raises(MlflowError, match="Both dataset_name and dataset_digest"):
+        points_of([{"key": "a", "value": 1, **at, "dataset_name": "d"}])
+
+
+def test_a_body_of_more_values_than_anything_has_is_refused_and_one_with_a_long_text_is_not():
+    for body in (b"[]", b"{}", b'""', b'"\\\\"', b"1"):
+        with pytest.raises(MlflowError, match="more than 200000 values"):
+            parse(b'{"a":[' + b",".join([body] * 250_000) + b"]}")
+    with pytest.raises(MlflowError, match="more than 200000 values"):
+        parse(json.dumps(json.dumps({"a": [0] * 250_000})).encode())
+    profile = json.dumps([{"a": "x"}] * 250_000)
+    assert parse(json.dumps({"a": profile}).encode()) == {"a": profile}

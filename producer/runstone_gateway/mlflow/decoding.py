@@ -8,6 +8,7 @@ written.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -31,6 +32,11 @@ BODY_MOST: Final = 64 * 1024 * 1024
 
 DEPTH_MOST: Final = 100
 """Nesting of a body; protobuf's limit."""
+
+VALUES_MOST: Final = 200_000
+"""Values in a body: whoever sends 64 MB of ``[],`` would have gigabytes made of it, and everybody wait."""
+
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 SEE_DOCS: Final = " See the API docs for more information about request parameters."
 
@@ -79,8 +85,10 @@ def parse(body: bytes) -> Fields:
     """The body's JSON object; an empty body is an empty object. Raises `MlflowError`."""
     if not body:
         return {}
+    _check_values(body)
     found = _loads(body)
     if type(found) is str:  # old clients encode twice
+        _check_values(found.encode())
         found = _loads(found)
     if found is None:
         return {}
@@ -88,6 +96,19 @@ def parse(body: bytes) -> Fields:
         raise invalid(f"The request body must be a JSON object; it is {_kind(found)}.")
     _check_depth(found)
     return found
+
+
+def _check_values(body: bytes) -> None:
+    """Refuse what has too many values, without making them. A text is one, also a dataset's profile."""
+    if _separators(body) <= VALUES_MOST:
+        return
+    quotes = body.count(b'"') - body.count(b'\\"')
+    if quotes > 2 * VALUES_MOST or _separators(_STRING.sub(b"", body)) > VALUES_MOST:
+        raise invalid(f"The request body has more than {VALUES_MOST} values; send them in parts.")
+
+
+def _separators(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _loads(text: bytes | str) -> Any:

@@ -144,7 +144,7 @@ async def _create(services: Services, call: Call) -> Conclusion:
 
 
 async def _finalize(services: Services, call: Call) -> Conclusion:
-    model_id = call.path["model_id"]
+    model_id = call.fields["model_id"]  # which MLflow's server goes by, not the address
     status = _FINAL.get(call.fields.get("status", ""))
     if status is None:
         raise invalid(f"A logged model is finalized with one of the statuses {', '.join(_FINAL)}.")

@@ -22,6 +22,7 @@ from runstone_gateway.mlflow.decoding import (
     text,
     unfit_parameter,
 )
+from runstone_gateway.mlflow.errors import invalid
 from runstone_gateway.mlflow.messages import INTEGER, METRIC, NUMBER, message
 from runstone_gateway.mlflow.routing import Call, Write
 from runstone_gateway.mlflow.runs import acknowledged, named_run
@@ -87,11 +88,12 @@ def check_present(metrics: list[Any]) -> None:
 def _add(points: PointTable, index: dict[SeriesKey, int], fields: Mapping[str, Any], path: str) -> None:
     """One decoded point. Raises `MlflowError`."""
     key, value, timestamp = fields["key"], fields["value"], fields["timestamp"]
+    dataset_name, dataset_digest = fields.get("dataset_name", ""), fields.get("dataset_digest", "")
+    if bool(dataset_name) != bool(dataset_digest):
+        raise invalid("Both dataset_name and dataset_digest must be provided if one is provided")
     rules.check_metric_name(key, path + "name")
     rules.check_time(key, value, timestamp, path + "timestamp")
-    series = SeriesKey(
-        key, fields.get("model_id", ""), fields.get("dataset_name", ""), fields.get("dataset_digest", "")
-    )
+    series = SeriesKey(key, fields.get("model_id", ""), dataset_name, dataset_digest)
     points.k.append(_series(points, index, series))
     points.s.append(fields.get("step", 0))
     points.t.append(timestamp)
