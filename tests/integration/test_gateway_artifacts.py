@@ -52,6 +52,39 @@ async def test_the_same_path_again_replaces_the_file(gateway, tmp_path):
     assert files_in(tmp_path / "store") == {f"7/{RUN}/artifacts/model/model.pkl": b"new"}
 
 
+async def asked(gateway, body, **query):
+    query = {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()} | query
+    query = {"experiment_id": "7", "run_id": RUN, "path": "model/model.pkl"} | query
+    return await gateway.get("/api/v1/artifacts", params=query)
+
+
+async def test_a_sender_learns_whether_just_that_content_is_there(gateway):
+    assert (await asked(gateway, b"here")).status == 204
+    stored = await (await put(gateway, b"here")).json()
+    answer = await asked(gateway, b"here")
+    assert (answer.status, await answer.json()) == (200, stored)
+    assert (await asked(gateway, b"more")).status == 204
+    assert (await asked(gateway, b"longer")).status == 204
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "named"),
+    [
+        ({"path": "model"}, 409, "is a file and a folder"),
+        ({"path": "model/model.pkl/below"}, 409, "is a file and a folder"),
+        ({"path": "../up"}, 400, "stays within the run"),
+        ({"size": "-1"}, 400, "a number of bytes"),
+        ({"sha256": "ab"}, 400, "64 hexadecimal digits"),
+        ({"other": "1"}, 400, "only experiment_id"),
+    ],
+)
+async def test_a_question_for_content_is_refused_as_the_content_would_be(gateway, query, status, named):
+    await put(gateway, b"here")
+    answer = await asked(gateway, b"here", **query)
+    assert answer.status == status
+    assert named in (await answer.json())["detail"]
+
+
 async def test_content_that_differs_from_its_hash_is_refused_and_nothing_stays(gateway, tmp_path):
     answer = await put(gateway, b"damaged", {"X-Content-SHA256": "0" * 64})
     assert answer.status == 422

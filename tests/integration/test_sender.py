@@ -79,6 +79,7 @@ class FrontDoor:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_get("/api/v1/connect", self._connect)
         app.router.add_put("/api/v1/artifacts", put)
+        app.router.add_get("/api/v1/artifacts", artifacts.get)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
@@ -47,11 +46,10 @@ async def uploaded(written, root):
     """What is published of the uploads that lie there."""
     session = Session(written.folder, URI)
     session.link = link = Link(root)
-    with ThreadPoolExecutor(1) as executor:
-        uploads = Uploads(written.machine, executor)
-        uploads.look(session)
-        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=10)
-        await uploads.close()
+    uploads = Uploads(written.machine)
+    uploads.look(session)
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=10)
+    await uploads.close()
     session.close()
     return link.said
 

@@ -46,7 +46,7 @@ class Service:
         self._waking = Waking(folder)
         self._adoption = Adoption(folder)
         self._delivery = Delivery(folder, self._waking)
-        self._uploads = Uploads(folder, self._executor)
+        self._uploads = Uploads(folder)
         self._destinations: dict[str, Destination] = {}
         self._syncing: dict[str, Syncing] = {}
         self._ending: set[asyncio.Task[None]] = set()

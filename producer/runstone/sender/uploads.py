@@ -1,34 +1,59 @@
 """Uploads the artifacts that clients left in the spool, then publishes their pointers.
 
-One task per session with something to upload, because a session's files go in the order they were logged
-(the same path again: the last one wins); `AT_ONCE` of them move bytes at a time, in worker threads. For each:
+One task a session looks for orders and keeps up to `ON_THE_WAY` of them on their way, each in a task of its
+own; `AT_ONCE` of a destination move bytes at a time, in worker threads. For each::
 
     order found → stored and checked → pointer published under the sender's session → acknowledged
-                → ``<id>.done`` written → order and content removed
+                → ``<id>.done`` written → content and order removed
 
-A fault that may pass is retried for ever with a back-off. What can never be stored goes to ``rejected/``, and
-``<id>.rejected`` takes the place of ``<id>.done``.
+Files of a session that have to do with one another (the same path again: the last one wins) go in the order
+they were logged; others overtake. A fault that may pass is retried for ever with a back-off. What can never
+be stored goes to ``rejected/``, and ``<id>.rejected`` takes the place of ``<id>.done``.
+
+A sender that is killed leaves the order; the next one asks the store first what it has, and sends only what
+is not there. In memory are names of orders, some at a time, and the blocks that are being moved.
 """
 
 import asyncio
+import contextlib
+import heapq
 import logging
+import os
 import time
-from concurrent.futures import Executor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from runstone.events.types import Artifact
 from runstone.exceptions import RunstoneError
 from runstone.sender.adoption import Session
+from runstone.sender.connect import Connect
+from runstone.sender.copying import Folder
 from runstone.sender.publisher import PublisherClosed, RecordRefused
+from runstone.sender.putting import Gateway
 from runstone.sender.rejections import reject_upload
 from runstone.sender.replacing import read_json, replace_json
-from runstone.sender.storing import Order, UploadRefused, parse_order, store
+from runstone.sender.storing import (
+    Order,
+    Stored,
+    UploadRefused,
+    check_content,
+    parse_order,
+    visible_root,
+)
 from runstone.spool.layout import MachineFolder
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 2
+AT_ONCE: Final = 4
+ON_THE_WAY: Final = 64
+"""Most of them wait for the broker's acknowledgement of their pointers."""
+
+LISTED: Final = 1000
+"""Orders whose names are taken from the folder at a time."""
+
+LIST_AGAIN: Final = 0.2
 RETRY_LEAST: Final = 0.5
 RETRY_MOST: Final = 30.0
 
@@ -36,10 +61,10 @@ RETRY_MOST: Final = 30.0
 class Uploads:
     """Runs on the sender's loop."""
 
-    def __init__(self, folder: MachineFolder, executor: Executor) -> None:
+    def __init__(self, folder: MachineFolder) -> None:
         self._folder = folder
-        self._executor = executor
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._began = time.time()
+        self._stores: dict[str, _Store] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen_ns: dict[str, int] = {}
 
@@ -55,7 +80,7 @@ class Uploads:
         if modified == self._seen_ns.get(session.id) and not recent and not session.uploading:
             return
         self._seen_ns[session.id] = modified
-        session.uploading = any(session.folder.uploads.glob("*.json"))
+        session.uploading = bool(_orders(session, 1, ()))
         if session.uploading:
             task = asyncio.create_task(self._run(session), name=f"uploads {session.id}")
             self._tasks[session.id] = task
@@ -67,61 +92,179 @@ class Uploads:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for store in self._stores.values():
+            store.close()
 
     async def _run(self, session: Session) -> None:
-        delay = RETRY_LEAST
-        while waiting := _waiting(session):
-            for path, found in waiting:
-                if session.link is None:
-                    return
-                try:
-                    await self._settle(session, path.stem, found)
-                    delay = RETRY_LEAST
-                except PublisherClosed:
-                    return
-                except (OSError, RunstoneError) as fault:
-                    log.warning("artifact %s waits: %s", path.stem, fault)
-                    await asyncio.sleep(delay)
-                    delay = min(RETRY_MOST, delay * 2)
+        waiting: deque[str] = deque()
+        flying: dict[str, _Upload] = {}
+        try:
+            while True:
+                if not waiting:
+                    waiting.extend(_orders(session, LISTED, flying))
+                while waiting and len(flying) < ON_THE_WAY:
+                    self._begin(session, waiting.popleft(), flying)
+                if not flying:
                     break
+                await asyncio.wait(
+                    [upload.task for upload in flying.values()],
+                    timeout=None if waiting else LIST_AGAIN,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for upload in [name for name, upload in flying.items() if upload.task.done()]:
+                    del flying[upload]
+        finally:
+            tasks = [upload.task for upload in flying.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         session.uploading = False
 
-    async def _settle(self, session: Session, upload: str, found: dict[str, Any] | None) -> None:
-        """Bring an upload to its end, done or rejected; whatever else is raised may pass."""
+    def _begin(self, session: Session, name: str, flying: "dict[str, _Upload]") -> None:
+        found = read_json(session.folder.upload_json(name))
+        order: Order | UploadRefused
         try:
-            async with self._slots:
-                await self._upload(session, upload, parse_order(found))
-        except (UploadRefused, RecordRefused) as never:
-            reject_upload(self._folder, session.folder, upload, found, str(never))
-        _remove(session, upload)
-
-    async def _upload(self, session: Session, upload: str, order: Order) -> None:
-        link = session.link
-        assert link is not None
-        done = session.folder.upload_done(upload)
-        if not done.exists():
-            stored = await asyncio.get_running_loop().run_in_executor(
-                self._executor,
-                store,
-                order,
-                session.folder.upload_data(upload),
-                session.uri,
-                link.connect,
-            )
-            pointer = Artifact(
-                order.path, stored.uri, stored.size, stored.sha256, order.media_type, order.time_ms
-            )
-            seq, offset = link.say(order.run_id, pointer)
-            await offset
-            replace_json(done, {"session": link.session, "seq": seq})
-            log.info("artifact %s of run %s is at %s", order.path, order.run_id, stored.uri)
+            order = parse_order(found)
+        except UploadRefused as never:
+            order, ahead = never, []
+        else:
+            ahead = [other.task for other in flying.values() if other.collides(order)]
+        store = self._stores.get(session.uri)
+        if store is None:
+            store = self._stores[session.uri] = _Store(session.uri)
+        upload = _Upload(self._folder, session, store, name, found, order)
+        upload.doubtful = _older(session.folder.upload_json(name), self._began)
+        upload.task = asyncio.create_task(upload.run(ahead), name=f"upload {name}")
+        flying[name] = upload
 
 
-def _waiting(session: Session) -> list[tuple[Path, dict[str, Any] | None]]:
-    """The orders, in the order they were given."""
-    return [(path, read_json(path)) for path in sorted(session.folder.uploads.glob("*.json"))]
+class _Store:
+    """How files reach the store of one destination: its worker threads, and what they share."""
+
+    def __init__(self, uri: str) -> None:
+        self._threads = ThreadPoolExecutor(AT_ONCE, "runstone-upload")
+        self._gateway = Gateway(uri)
+        self._folder: Folder | None = None
+        self.trouble = ""
+
+    async def put(self, order: Order, data: Path, connect: Connect, *, doubtful: bool) -> Stored:
+        """Store *data*; raises as `Gateway.store` does."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._put, order, data, connect, doubtful
+        )
+
+    def _put(self, order: Order, data: Path, connect: Connect, doubtful: bool) -> Stored:
+        check_content(order, data)
+        root = visible_root(connect)
+        if root is None:
+            return self._gateway.store(order, data, doubtful=doubtful)
+        folder = self._folder
+        if folder is None or folder.root != root:
+            folder = self._folder = Folder(root)
+        return folder.store(order, data, doubtful=doubtful)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._gateway.close()
 
 
-def _remove(session: Session, upload: str) -> None:
-    session.folder.upload_json(upload).unlink(missing_ok=True)
-    session.folder.upload_data(upload).unlink(missing_ok=True)
+class _Upload:
+    """One order on its way; *order* is why there is none where it cannot be understood.
+
+    Attributes:
+        doubtful: an attempt before, by whomever, may have stored it.
+        task: brings it to its end, done or rejected.
+    """
+
+    task: "asyncio.Task[None]"
+
+    def __init__(
+        self,
+        folder: MachineFolder,
+        session: Session,
+        store: _Store,
+        name: str,
+        found: dict[str, Any] | None,
+        order: Order | UploadRefused,
+    ) -> None:
+        self.doubtful = False
+        self._folder = folder
+        self._session = session
+        self._store = store
+        self._name = name
+        self._found = found
+        self._order = order
+
+    def collides(self, order: Order) -> bool:
+        return isinstance(self._order, Order) and self._order.collides(order)
+
+    async def run(self, ahead: "list[asyncio.Task[None]]") -> None:
+        if ahead:
+            await asyncio.wait(ahead)
+        delay = RETRY_LEAST
+        while True:
+            try:
+                await self._settle()
+            except PublisherClosed:
+                pass  # a link takes the place of the one before
+            except (OSError, RunstoneError) as fault:
+                self._say(f"artifact {self._name} waits: {fault}")
+            except Exception:
+                log.exception("artifact %s waits", self._name)  # a mistake of ours must not lose the file
+            else:
+                self._store.trouble = ""
+                return
+            self.doubtful = True
+            await asyncio.sleep(delay)
+            delay = min(RETRY_MOST, delay * 2)
+
+    def _say(self, trouble: str) -> None:
+        """Log a fault, unless it is what the last file waits for as well."""
+        kind = trouble.partition(": ")[2]
+        if kind != self._store.trouble:
+            log.warning("%s", trouble)
+        self._store.trouble = kind
+
+    async def _settle(self) -> None:
+        """Whatever is raised may pass."""
+        files = self._session.folder
+        if not (files.upload_done(self._name).exists() or files.upload_rejected(self._name).is_file()):
+            try:
+                await self._upload()
+            except (UploadRefused, RecordRefused) as never:
+                reject_upload(self._folder, files, self._name, self._found, str(never))
+        files.upload_data(self._name).unlink(missing_ok=True)
+        files.upload_json(self._name).unlink(missing_ok=True)
+
+    async def _upload(self) -> None:
+        if isinstance(self._order, UploadRefused):
+            raise self._order
+        order, link = self._order, self._session.link
+        if link is None:
+            raise PublisherClosed("there is no link now")
+        data = self._session.folder.upload_data(self._name)
+        stored = await self._store.put(order, data, link.connect, doubtful=self.doubtful)
+        pointer = Artifact(
+            order.path, stored.uri, stored.size, stored.sha256, order.media_type, order.time_ms
+        )
+        seq, offset = link.say(order.run_id, pointer)
+        await offset
+        replace_json(self._session.folder.upload_done(self._name), {"session": link.session, "seq": seq})
+        log.debug("artifact %s of run %s is at %s", order.path, order.run_id, stored.uri)
+
+
+def _orders(session: Session, most: int, known: "dict[str, _Upload] | tuple[()]") -> list[str]:
+    """The names of the first *most* orders that are not *known*, in the order they were given."""
+    try:
+        with os.scandir(session.folder.uploads) as found:
+            names = (entry.name[:-5] for entry in found if entry.name.endswith(".json"))
+            return heapq.nsmallest(most, (name for name in names if name not in known))
+    except FileNotFoundError:
+        return []
+
+
+def _older(path: Path, began: float) -> bool:
+    """Whether a file was there before that time, in seconds since 1970."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < began
+    return True
