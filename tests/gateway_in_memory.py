@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from runstone_gateway.configuration import Configuration
 from runstone_gateway.installation import Facts
 from runstone_gateway.ledger import Ledger
+from runstone_gateway.mlflow.bodies import Bodies
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.run_ids import RunIds
 from runstone_gateway.undelivered import Undelivered
@@ -88,4 +89,5 @@ def services(topics: Any, read_api: Any) -> Services:
         Undelivered(lambda: 0.0),
         RunIds(""),
         stored,
+        Bodies(),
     )

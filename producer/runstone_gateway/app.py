@@ -21,6 +21,7 @@ from runstone_gateway.installation import Installation
 from runstone_gateway.large_fields import LargeFields
 from runstone_gateway.ledger import Ledger
 from runstone_gateway.mlflow.artifact_routes import add_artifact_routes
+from runstone_gateway.mlflow.bodies import Bodies
 from runstone_gateway.mlflow.routes import add_routes
 from runstone_gateway.mlflow.services import Services
 from runstone_gateway.problems import answer_failures
@@ -54,6 +55,7 @@ def application(configuration: Configuration) -> web.Application:
         Undelivered(time.monotonic),
         RunIds(configuration.address),
         LargeFields(store),
+        Bodies(),
     )
     app = web.Application(client_max_size=0, middlewares=[answer_failures])
     app.router.add_get("/", welcome)

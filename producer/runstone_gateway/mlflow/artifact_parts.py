@@ -12,7 +12,7 @@ from runstone_gateway.mlflow.artifact_answers import answering, json
 from runstone_gateway.mlflow.artifact_places import check_file, check_new_file, check_path
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.artifact_proxy import PREFIXES, path_behind
-from runstone_gateway.mlflow.decoding import decode, parse, read_body
+from runstone_gateway.mlflow.decoding import SMALL_BODY_MOST, decode, parse, read_body
 from runstone_gateway.mlflow.errors import NOT_IMPLEMENTED, MlflowError, invalid
 from runstone_gateway.mlflow.messages import INTEGER, Field, message
 from runstone_gateway.stores.store import Part, Store
@@ -47,7 +47,7 @@ class ArtifactParts:
     @answering
     async def create(self, request: web.Request) -> web.Response:
         """Begin an upload; its id and a signed URL for each part."""
-        asked = decode(_CREATE, parse(await read_body(request)), ["path"])
+        asked = decode(_CREATE, parse(await read_body(request, SMALL_BODY_MOST)), ["path"])
         key = _key(request, "mpu/create", asked)
         number = asked.get("num_parts", 1)
         if not 1 <= number <= PARTS_MOST:
@@ -62,7 +62,7 @@ class ArtifactParts:
     @answering
     async def complete(self, request: web.Request) -> web.Response:
         """Make the file of its parts, and publish its pointer."""
-        asked = decode(_COMPLETE, parse(await read_body(request)), ["path", "parts"])
+        asked = decode(_COMPLETE, parse(await read_body(request, SMALL_BODY_MOST)), ["path", "parts"])
         key = _key(request, "mpu/complete", asked)
         parts = [Part(part.get("part_number", 0), part.get("etag", "")) for part in asked["parts"]]
         await self._pointers.ready(key)
@@ -75,7 +75,7 @@ class ArtifactParts:
     @answering
     async def abort(self, request: web.Request) -> web.Response:
         """Throw the parts away."""
-        asked = decode(_ABORT, parse(await read_body(request)), ["path"])
+        asked = decode(_ABORT, parse(await read_body(request, SMALL_BODY_MOST)), ["path"])
         key = _key(request, "mpu/abort", asked)
         if not await self._store.abort_parts(key, asked.get("upload_id", "")):
             raise _no_parts()

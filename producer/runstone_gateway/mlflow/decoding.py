@@ -30,6 +30,9 @@ from runstone_gateway.mlflow.messages import (
 BODY_MOST: Final = 64 * 1024 * 1024
 """Bytes of a body."""
 
+SMALL_BODY_MOST: Final = 4 * 1024 * 1024
+"""Bytes of a body that only asks about files."""
+
 DEPTH_MOST: Final = 100
 """Nesting of a body; protobuf's limit."""
 
@@ -54,30 +57,37 @@ class UnfitError(Exception):
         self.why = why
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The body's bytes. Raises `MlflowError` where it is too large or no JSON by its Content-Type."""
+async def read_body(
+    request: web.Request, most: int = BODY_MOST, take: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """The body's bytes, at most *most*; *take* is told how many come, and may refuse them.
+
+    Raises:
+        MlflowError: the body is too large, or no JSON by its Content-Type.
+    """
     if request.method in {"POST", "PUT"}:
         found = request.headers.get("Content-Type")
         if found is None:
             raise invalid("Bad Request. Content-Type header is missing.")
         if found.split(";")[0] != "application/json":
             raise invalid("Bad Request. Content-Type must be one of ['application/json'].")
-    if (request.content_length or 0) > BODY_MOST:
-        raise _too_large()
+    if (request.content_length or 0) > most:
+        raise _too_large(most)
     if not request.body_exists:
         return b""
     parts, size = [], 0
     async for part, _ in request.content.iter_chunks():
+        take(len(part))
         size += len(part)
-        if size > BODY_MOST:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         parts.append(part)
     return b"".join(parts)
 
 
-def _too_large() -> MlflowError:
+def _too_large(most: int) -> MlflowError:
     return MlflowError(
-        BAD_REQUEST, f"The request body is larger than {BODY_MOST} bytes; send it in parts.", status=413
+        BAD_REQUEST, f"The request body is larger than {most} bytes; send it in parts.", status=413
     )
 
 

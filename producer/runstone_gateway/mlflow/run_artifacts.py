@@ -15,7 +15,7 @@ from runstone_gateway.mlflow.artifact_locations import key_of, location_of, mode
 from runstone_gateway.mlflow.artifact_places import check_file, check_path, check_reading, is_listed
 from runstone_gateway.mlflow.artifact_pointers import Pointers
 from runstone_gateway.mlflow.artifact_proxy import as_json, send_file
-from runstone_gateway.mlflow.decoding import Fields, decode, parse, read_body
+from runstone_gateway.mlflow.decoding import SMALL_BODY_MOST, Fields, decode, parse, read_body
 from runstone_gateway.mlflow.errors import BAD_REQUEST, NOT_IMPLEMENTED, MlflowError, invalid, missing
 from runstone_gateway.mlflow.messages import INTEGER, message
 from runstone_gateway.mlflow.services import Services
@@ -131,7 +131,7 @@ class RunArtifacts:
     @answering
     async def presign_download(self, request: web.Request) -> web.Response:
         """MLflow's answer of a server whose runs lie behind its proxy, which ours always do."""
-        asked = decode(_PRESIGN, parse(await read_body(request)), ["run_id", "path"])
+        asked = decode(_PRESIGN, parse(await read_body(request, SMALL_BODY_MOST)), ["run_id", "path"])
         check_path(asked["path"])
         expiration = asked.get("expiration", 300)
         if not 1 <= expiration <= SIGNED_MOST_S:
@@ -147,7 +147,7 @@ class RunArtifacts:
     @answering
     async def presign_upload(self, request: web.Request) -> web.Response:
         """The same for uploads."""
-        asked = decode(_PRESIGN, parse(await read_body(request)), ["path"])
+        asked = decode(_PRESIGN, parse(await read_body(request, SMALL_BODY_MOST)), ["path"])
         root = await self._of_either(asked)
         scheme = urlsplit(root).scheme
         if scheme in {"http", "https", "mlflow-artifacts"}:

@@ -7,6 +7,7 @@ from runstone_gateway.facts import ReadApi
 from runstone_gateway.forwarding import Forwarding
 from runstone_gateway.large_fields import LargeFields
 from runstone_gateway.ledger import Ledger
+from runstone_gateway.mlflow.bodies import Bodies
 from runstone_gateway.run_ids import RunIds
 from runstone_gateway.undelivered import Undelivered
 from runstone_gateway.verdicts import Verdicts
@@ -26,3 +27,4 @@ class Services:
     undelivered: Undelivered
     run_ids: RunIds
     large_fields: LargeFields
+    bodies: Bodies

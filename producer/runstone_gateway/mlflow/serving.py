@@ -18,7 +18,7 @@ from aiohttp import web
 from runstone.exceptions import InvalidInputError, ServerError
 from runstone.sender.publisher import RecordRefused
 from runstone_gateway.facts import AT_LEAST
-from runstone_gateway.mlflow.decoding import decode, parse, read_body
+from runstone_gateway.mlflow.decoding import decode, parse
 from runstone_gateway.mlflow.errors import AWAY, BAD_REQUEST, INTERNAL, INVALID, MlflowError
 from runstone_gateway.mlflow.routing import Call, Read, Write
 from runstone_gateway.mlflow.services import Services
@@ -38,7 +38,10 @@ def writing(services: Services, route: Write) -> Handler:
 
     async def serve(request: web.Request) -> web.StreamResponse:
         await services.ledger.ready()
-        body = await read_body(request)
+        async with services.bodies.of(request) as body:
+            return await conclude(request, body)
+
+    async def conclude(request: web.Request, body: bytes) -> web.StreamResponse:
         gone = _gone(request)
         attempt = services.undelivered.begin(request.method, request.path, body, gone)
         delivered = False
