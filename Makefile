@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint unit integration acceptance test-compat test-browser bench-setup bench bench-mlflow clean
+.PHONY: demo test setup lint unit integration acceptance test-compat test-browser soak-client bench-setup bench bench-mlflow clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "runstone: installing into $(VENV) (a minute or two, once)"
@@ -22,7 +22,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup lint
-	@$(BIN)/python -m pytest -p no:randomly tests/unit tests/contract tests/integration tests/acceptance
+	@$(BIN)/python -m pytest -p no:randomly tests/unit tests/contract tests/integration tests/acceptance tests/faults
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check .
@@ -38,6 +38,10 @@ integration: setup
 
 acceptance: setup
 	@$(BIN)/python -m pytest tests/acceptance
+
+# The client's fault tests at full size: a thousand kills and more, half an hour. SOAK="-k kills" chooses.
+soak-client: setup
+	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly tests/faults $(SOAK)
 
 # The tiers and benchmarks that need the mlflow package have an environment of their own: its hundred
 # dependencies are pinned apart, and nobody who only works on Runstone waits for them.
