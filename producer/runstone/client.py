@@ -1,15 +1,18 @@
 """Which run a call belongs to: experiments, starting, resuming and joining runs, the active run.
 
 The active run is a context variable (each thread and each asyncio task has its own), else the run that this
-client started last in the process and that has not ended. Clients share nothing but the process's sessions.
+client started last in the process and that has not ended. Of those the ones do not count that another thread
+nested in a run which it found that way: threads that each nest a run in the same one are siblings. Clients
+share nothing but the process's sessions.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from os import PathLike
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from runstone import lifetime, notices
 from runstone.configuration import Configuration, check_tracking_uri, read_configuration
@@ -20,11 +23,17 @@ from runstone.events.identity import DEFAULT_EXPERIMENT, experiment_id, new_run_
 from runstone.events.types import Event, ExperimentCreated, RunJoined, RunStarted
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import checked_key, checked_name, checked_run_id, checked_status, clean, seconds, text
-from runstone.run import Identity, Run, now_ms, tag_events
+from runstone.run import READ_S, Identity, Run, now_ms, tag_events
 from runstone.spool.session import Session
 
-FLUSH_S = 30.0
+if TYPE_CHECKING:
+    from runstone.run_info import RunInfo
+
+FLUSH_S: Final = 30.0
 """Seconds that ``flush`` waits unless told otherwise."""
+
+RECENT_MOST: Final = 100
+"""Runs whose own writes ``get_run`` waits for; what was logged to earlier ones has long arrived."""
 
 
 class Client:
@@ -50,6 +59,7 @@ class Client:
         self._stack: ContextVar[tuple[Run, ...]] = ContextVar("runstone_active_runs", default=())
         self._open: list[Run] = []
         self._adopted: list[Run] = []
+        self._recent: deque[Run] = deque(maxlen=RECENT_MOST)
         self._run_id_used = False
         lifetime.watch(self)
 
@@ -113,6 +123,7 @@ class Client:
         run_id: str | None = None,
         *,
         nested: bool = False,
+        parent_run_id: str | None = None,
     ) -> Run:
         """Start a run and make it the active one; as a context manager it is ended on leaving.
 
@@ -123,13 +134,14 @@ class Client:
             run_id: resumes that run as a new attempt. Without it ``RUNSTONE_RUN_ID`` names the run that the
                 ranks of a job share: rank 0, or a process without rank, starts it, the others join it.
             nested: the active run becomes the parent of this one; needed where one is active.
+            parent_run_id: another run, of any process, is the parent instead.
 
         Raises:
             InvalidInputError: a name, tag or id is not what it must be, or a run is active already.
         """
         with self._lock:
             configuration = self._configuration()
-            parent = self._check_nesting(nested)
+            parent = self._parent(nested, parent_run_id)
             chosen = self._choose_id(run_id, configuration, nested)
             name = self._name(run_name, chosen, resumed=run_id is not None)
             tagged = tag_events({} if tags is None else tags, strict=configuration.strict)
@@ -149,11 +161,13 @@ class Client:
                 owned=not joins,
                 strict=configuration.strict,
             )
+            run.apart = nested and self._is_apart()
             self._announce(session, experiment_name)
             first = self._first_event(run, experiment_name, parent, joins=joins)
             run.begin([first, *tagged])
             self._run_id_used |= shared
             self._open = [*(other for other in self._open if not other.ended), run]
+            self._recent.append(run)
         self._stack.set((*(other for other in self._stack.get() if not other.ended), run))
         lifetime.opened(run)
         session.launcher.check()
@@ -168,17 +182,24 @@ class Client:
             link = run_link(configuration.tracking_uri, run.run_id)
             notices.say(f"run {run.name or run.run_id!r} is at {link}")
 
-    def _check_nesting(self, nested: bool) -> Run | None:
-        active = self.active_run()
+    def _parent(self, nested: bool, parent_run_id: str | None) -> str:
+        """The id of the run that one becomes a part of, empty where there is none."""
+        named = "" if parent_run_id is None else checked_run_id(parent_run_id, "parent_run_id")
         if nested:
-            return active
+            active = self.active_run()
+            return named or (active.run_id if active else "")
         own = [run for run in self._stack.get() if not run.ended and not run.inherited]
         if own:
             raise InvalidInputError(
                 f"run {own[-1].name!r} ({own[-1].run_id}) is active; end it with end_run(), or start "
                 "this one inside of it with start_run(nested=True)"
             )
-        return None
+        return named
+
+    def _is_apart(self) -> bool:
+        """Whether a nested run is one of several that threads of their own may nest in the active one."""
+        own = [run for run in self._stack.get() if not run.ended]
+        return own[-1].apart if own else self.active_run() is not None
 
     def _choose_id(self, run_id: str | None, configuration: Configuration, nested: bool) -> str:
         if run_id is not None:
@@ -214,7 +235,7 @@ class Client:
             session.writer.event(session.writer.stream(CATALOG), ExperimentCreated(name, now_ms()))
 
     def _first_event(
-        self, run: Run, experiment_name: str, parent: Run | None, *, joins: bool
+        self, run: Run, experiment_name: str, parent: str, *, joins: bool
     ) -> RunStarted | RunJoined:
         context = quick_context(self._configuration().rank)
         if joins:
@@ -225,7 +246,7 @@ class Client:
             name=run.name,
             time=now_ms(),
             user=context["user"],
-            parent_run_id=parent.run_id if parent else "",
+            parent_run_id=parent,
             context=context,
         )
 
@@ -257,7 +278,7 @@ class Client:
             if not run.ended:
                 return run
         for run in reversed(self._open):
-            if not run.ended:
+            if not run.ended and not run.apart:
                 return run
         return None
 
@@ -268,6 +289,27 @@ class Client:
             with self._lock:
                 run = self.active_run() or self.start_run()
         return run
+
+    def get_run(self, run_id: str, timeout: float = READ_S) -> "RunInfo":
+        """A run as the server has it; one that this process logs to, with all that was logged so far.
+
+        Args:
+            run_id: of any run of the server.
+            timeout: seconds to wait for what this process logged to it at most; afterwards the answer is
+                what there is.
+
+        Raises:
+            NoSuchRunError: the server does not know the run (yet).
+            ServerError: no server answers.
+            InvalidInputError: *run_id* is no run's id.
+        """
+        from runstone.run_info import read_run  # noqa: PLC0415  # importing runstone must stay cheap
+
+        wanted = checked_run_id(run_id, "run_id")
+        own = next((run for run in reversed(self._recent) if run.run_id == wanted), None)
+        if own is not None:
+            return own.info(timeout)
+        return read_run(self._configuration().tracking_uri, wanted)
 
     def end_run(self, status: str = "FINISHED") -> None:
         """End the active run as FINISHED, FAILED or KILLED; where there is none, nothing happens."""
@@ -327,6 +369,24 @@ class Client:
         """`Run.delete_tag` of the active run."""
         self._run().delete_tag(key)
 
+    def set_note(self, text: str) -> None:
+        """`Run.set_note` of the active run."""
+        self._run().set_note(text)
+
+    def log_input(
+        self,
+        dataset: Any = None,
+        context: str = "",
+        tags: Mapping[str, Any] | None = None,
+        *,
+        name: str = "",
+        digest: str = "",
+        source: str = "",
+        schema: str | Mapping[str, str] = "",
+    ) -> None:
+        """`Run.log_input` of the active run."""
+        self._run().log_input(dataset, context, tags, name=name, digest=digest, source=source, schema=schema)
+
     def log_artifact(self, path: str | PathLike[str], artifact_path: str | None = None) -> None:
         """`Run.log_artifact` of the active run."""
         self._run().log_artifact(path, artifact_path)
@@ -342,6 +402,26 @@ class Client:
     def log_dict(self, dictionary: Any, artifact_file: str) -> None:
         """`Run.log_dict` of the active run."""
         self._run().log_dict(dictionary, artifact_file)
+
+    def log_figure(self, figure: Any, artifact_file: str, **options: Any) -> None:
+        """`Run.log_figure` of the active run."""
+        self._run().log_figure(figure, artifact_file, **options)
+
+    def log_image(
+        self,
+        image: Any,
+        artifact_file: str | None = None,
+        *,
+        key: str | None = None,
+        step: int = 0,
+        time: int | None = None,
+    ) -> None:
+        """`Run.log_image` of the active run."""
+        self._run().log_image(image, artifact_file, key=key, step=step, time=time)
+
+    def log_table(self, data: Any, artifact_file: str) -> None:
+        """`Run.log_table` of the active run."""
+        self._run().log_table(data, artifact_file)
 
     def log_model(self, model: object, name: str = "model") -> None:
         """`Run.log_model` of the active run."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from runstone import artifacts, lifetime, notices
 from runstone.context import quick_context
@@ -29,7 +29,7 @@ from runstone.events.types import (
     from_json,
     to_json,
 )
-from runstone.exceptions import InvalidInputError, MalformedEnvelopeError
+from runstone.exceptions import InvalidInputError, MalformedEnvelopeError, NoSuchRunError
 from runstone.inputs import (
     check_series_key,
     checked_artifact_path,
@@ -47,6 +47,10 @@ from runstone.spool.segment import SERIES_PAYLOAD
 from runstone.spool.session import Session
 from runstone.spool.writer import ended
 
+if TYPE_CHECKING:
+    from runstone.logged_tables import Table
+    from runstone.run_info import RunInfo
+
 NS_PER_MS: Final = 1_000_000
 LATEST_POINT_MS: Final = (2**64 - 1) // NS_PER_MS
 """The last time, in the year 2554, that a point's record can hold; later ones are records of a series."""
@@ -56,6 +60,16 @@ MEASURED_MOST: Final = 500
 
 SERIES_MOST: Final = 4000
 """Points of one record, so that it stays below the size of an event as JSON at its longest."""
+
+READ_S: Final = 10.0
+"""Seconds that reading a run waits for what this process logged to it, unless told otherwise."""
+
+NOTE_TAG: Final = "mlflow.note.content"
+"""The tag that holds a run's note, under MLflow's name so that its interface shows it too."""
+
+IMAGES_TAG: Final = "mlflow.loggedImages"
+TABLES_TAG: Final = "mlflow.loggedArtifacts"
+"""Tags by which MLflow finds out which runs have images of a series, and tables."""
 
 
 class Identity(NamedTuple):
@@ -78,12 +92,14 @@ class Run:
         run_id: 32 hexadecimal digits. experiment_id: a number that needs no server. name: as shown.
         ended: whether this process has ended it.
         inherited: whether this process is a forked child of the one that opened it.
+        apart: whether it is the active run of nobody but the thread that started it.
     """
 
     def __init__(self, identity: Identity, session: Session, *, rank: int, owned: bool, strict: bool) -> None:
         self.run_id, self.experiment_id, self.name = identity
         self.ended = False
         self.inherited = False
+        self.apart = False
         self._session = session
         self._stream = session.writer.stream(identity.run_id)
         self._point = session.writer.point
@@ -91,6 +107,7 @@ class Run:
         self._owned = owned
         self._strict = strict
         self._uploads: list[str] = []
+        self._tables: dict[str, Table] = {}
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.run_id}{' ended' * self.ended}>"
@@ -248,6 +265,61 @@ class Run:
         """Remove a tag; where there is none, nothing happens. Raises as `log_param`."""
         self._event(TagDeleted(checked_key(key, "tag"), now_ms()))
 
+    def set_note(self, text: str) -> None:
+        """Leave a note on the run, in place of one before: Markdown that both interfaces show beside it.
+
+        Raises:
+            InvalidInputError: it is no text (or, with RUNSTONE_STRICT=1, has over 8000 characters).
+            RunEndedError: the run has ended.
+        """
+        if not isinstance(text, str):
+            raise InvalidInputError(f"set_note: expected a text, found {type(text).__name__}")
+        self.set_tags({NOTE_TAG: text})
+
+    def log_input(
+        self,
+        dataset: Any = None,
+        context: str = "",
+        tags: Mapping[str, Any] | None = None,
+        *,
+        name: str = "",
+        digest: str = "",
+        source: str = "",
+        schema: str | Mapping[str, str] = "",
+    ) -> None:
+        """Record which dataset the run reads: name, digest, schema and size, never the data.
+
+        A dataset of the same name and digest that the run has already stays as it was recorded first.
+
+        Args:
+            dataset: a pandas DataFrame, a numpy array, a dict of columns or arrays, a dataset of
+                ``mlflow.data``; anything else, or nothing, where *name* and *digest* are given.
+            context: what for, such as "training" or "validation".
+            tags: of this input; anything becomes its text.
+            name: shown to people; by default "dataset".
+            digest: identifies the content, at most 36 characters. By default it is computed from the
+                content: all of it up to 256 MiB, evenly spaced rows of more.
+            source: a path or URI; by default the program that runs.
+            schema: column names and their types, or a text of MLflow's form; by default found out.
+
+        Raises:
+            InvalidInputError: nothing is known about such data and no digest is given, or a text is too long.
+            RunEndedError: the run has ended.
+        """
+        from runstone.datasets import dataset_input  # noqa: PLC0415  # importing runstone must stay cheap
+
+        found = dataset_input(
+            dataset,
+            name=name,
+            digest=digest,
+            context=context,
+            origin=source,
+            schema=schema,
+            tags={} if tags is None else tags,
+            time=now_ms(),
+        )
+        self._event(found)
+
     def log_artifact(self, path: str | PathLike[str], artifact_path: str | None = None) -> None:
         """Copy a file aside and upload it in the background.
 
@@ -299,6 +371,84 @@ class Run:
             ) from None
         self.log_text(content, artifact_file)
 
+    def log_figure(self, figure: Any, artifact_file: str, **options: Any) -> None:
+        """Record a figure of matplotlib or plotly, as it is now.
+
+        Args:
+            figure: the figure.
+            artifact_file: a path within the run, whose ending is the format: ``.png``, ``.svg``, ``.pdf``;
+                for plotly ``.html`` (its other formats need the package kaleido).
+            options: handed on to ``savefig``, ``write_html`` or ``write_image``.
+
+        Raises:
+            InvalidInputError: it is no figure, it cannot be written so, or the path leaves the run.
+            RunEndedError: the run has ended.
+        """
+        from runstone.figures import figure_writer  # noqa: PLC0415  # importing runstone must stay cheap
+
+        path = checked_artifact_path(artifact_file, "artifact_file")
+        self._upload(path, figure_writer(figure, path, options))
+
+    def log_image(
+        self,
+        image: Any,
+        artifact_file: str | None = None,
+        *,
+        key: str | None = None,
+        step: int = 0,
+        time: int | None = None,
+    ) -> None:
+        """Record an image: as the artifact *artifact_file*, or as the one of *step* in the series *key*.
+
+        Args:
+            image: a numpy array or what becomes one, of shape (height, width) or (height, width, channels)
+                with 1, 3 or 4 of them, of integers 0 to 255, floats 0 to 1 or truths; or a Pillow image.
+            artifact_file: a path within the run. ``.png`` needs nothing installed, other formats Pillow.
+            key: of a series, such as "samples/dog"; MLflow's interface has a slider for its steps.
+            step: where in the series.
+            time: integer ms UTC; without it now.
+
+        Raises:
+            InvalidInputError: it is no image; or neither or both of *artifact_file* and *key* are given.
+            RunEndedError: the run has ended.
+        """
+        from runstone import images  # noqa: PLC0415  # importing runstone must stay cheap
+
+        if (artifact_file is None) == (key is None):
+            raise InvalidInputError("log_image: give either artifact_file, or key for an image of a series")
+        if key is None:
+            path = checked_artifact_path(artifact_file, "artifact_file")
+            self._upload(path, images.image_file(image, path).write)
+            return
+        at = now_ms() if time is None else time_numbers([time], key)[0]
+        for file in images.image_of_series(image, key, step_number(step, key), at):
+            self._upload(file.path, file.write)
+        self.set_tags({IMAGES_TAG: True})
+
+    def log_table(self, data: Any, artifact_file: str) -> None:
+        """Record a table as JSON that ``mlflow.load_table`` reads too.
+
+        The same path again appends: this process keeps the table's rows until the run ends. Another
+        process's table of that path is replaced.
+
+        Args:
+            data: a dict of columns (or of single values: one row), a list of dicts, or a pandas DataFrame.
+            artifact_file: a path within the run that ends in ``.json``.
+
+        Raises:
+            InvalidInputError: it is no table, or the path is none for one.
+            RunEndedError: the run has ended.
+        """
+        from runstone.logged_tables import Table, check_table_path, listed  # noqa: PLC0415  # as above
+
+        path = check_table_path(checked_artifact_path(artifact_file, "artifact_file"))
+        table = self._tables.get(path) or Table()
+        table.add(data)
+        content = table.json()
+        if self._upload(path, lambda target: _write(target, content)) and path not in self._tables:
+            self._tables[path] = table
+            self.set_tags({TABLES_TAG: listed(self._tables)})
+
     def log_model(self, model: object, name: str = "model") -> None:
         """Record a fitted object as the folder *name* of the run's artifacts.
 
@@ -345,6 +495,7 @@ class Run:
             self._event(RunEnded(status, now_ms(), text(reason, lifetime.REASON_MOST)[0]))
         self._session.writer.close(self._stream)
         self.ended = True
+        self._tables = {}
         lifetime.closed(self)
 
     def wait_until_queryable(self, timeout: float = 30.0) -> bool:
@@ -366,6 +517,26 @@ class Run:
         for session, seq in filter(None, map(self._session.pointer, uploads)):
             wanted[session] = max(seq, wanted.get(session, 0))
         return wait_until_queryable(self._session.uri, self.run_id, wanted, deadline)
+
+    def info(self, timeout: float = READ_S) -> "RunInfo":
+        """The run as the server has it, with what was logged here so far.
+
+        Args:
+            timeout: seconds to wait for that at most; afterwards the answer is what there is.
+
+        Raises:
+            NoSuchRunError: the server does not know the run (yet).
+            ServerError: no server answers.
+            InvalidInputError: *timeout* is no number.
+        """
+        from runstone.run_info import read_run  # noqa: PLC0415  # importing runstone must stay cheap
+
+        try:
+            read_run(self._session.uri, self.run_id)  # where nobody answers nothing is waited for
+        except NoSuchRunError:
+            pass
+        self.wait_until_queryable(timeout)
+        return read_run(self._session.uri, self.run_id)
 
     def forked(self) -> None:
         """This process is a child of the one that opened the run: it joins, with a session of its own."""

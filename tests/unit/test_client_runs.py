@@ -553,3 +553,58 @@ def test_a_run_that_two_clients_of_a_process_hold_is_ended_once(client, records,
     run.end()
     assert run.ended
     assert [found["status"] for found in events(records(), run.run_id, "run_ended")] == ["KILLED"]
+
+
+def test_a_nested_run_is_part_of_the_active_one_or_of_the_one_that_is_named(client, records):
+    elsewhere = "ab" * 16
+    with client.start_run() as outer:
+        with client.start_run(nested=True) as inner, client.start_run(nested=True) as innermost:
+            assert client.active_run() is innermost
+        assert client.active_run() is outer
+        with client.start_run(nested=True, parent_run_id=elsewhere) as other:
+            pass
+    with client.start_run(parent_run_id=elsewhere.upper()) as alone:
+        pass
+    with pytest.raises(InvalidInputError, match="parent_run_id="):
+        client.start_run(parent_run_id="mine")
+    found = records()
+
+    def parent(run):
+        [started] = events(found, run.run_id, "run_started")
+        return started.get("parent_run_id", "")
+
+    assert [parent(run) for run in (outer, inner, innermost, other, alone)] == [
+        "",
+        outer.run_id,
+        inner.run_id,
+        elsewhere,
+        elsewhere,
+    ]
+
+
+def test_a_thread_nests_its_runs_in_the_one_that_the_process_has_open(client, records):
+    with client.start_run() as outer:
+
+        def work():
+            with client.start_run(nested=True) as run:
+                inner.append(run.run_id)
+
+        inner: list[str] = []
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    found = records()
+    parents = {run_id: events(found, run_id, "run_started")[0]["parent_run_id"] for run_id in inner}
+    assert len(parents) == 4
+    assert set(parents.values()) == {outer.run_id}
+
+
+def test_a_note_is_a_tag_that_both_interfaces_show(client, records):
+    with client.start_run() as run:
+        client.set_note("# What for\n\nTo see.")
+        with pytest.raises(InvalidInputError, match="expected a text"):
+            run.set_note(7)
+    [tag] = events(records(), run.run_id, "tag")
+    assert (tag["key"], tag["value"]) == ("mlflow.note.content", "# What for\n\nTo see.")
