@@ -14,9 +14,11 @@ PARTITIONS = 3
 
 
 @asynccontextmanager
-async def working(kafka: str, database: str, prefix: str) -> AsyncIterator[Worker]:
+async def working(
+    kafka: str, database: str, prefix: str, lost_after: float | None = None
+) -> AsyncIterator[Worker]:
     """A worker that works inside of the block and must stop within 5 seconds after it."""
-    worker = Worker(kafka, database, prefix)
+    worker = Worker(kafka, database, prefix, lost_after)
     task = asyncio.create_task(worker.run())
     try:
         yield worker

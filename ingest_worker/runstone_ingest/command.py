@@ -27,10 +27,10 @@ def run(args: argparse.Namespace) -> int:
 
     limits.check_ladder()
     bootstrap, dsn = configuration.bootstrap_servers(), configuration.postgres_dsn()
-    prefix = configuration.topic_prefix()
+    prefix, lost_after = configuration.topic_prefix(), configuration.session_lost_after()
 
     async def work() -> None:
-        worker = Worker(bootstrap, dsn, prefix)
+        worker = Worker(bootstrap, dsn, prefix, lost_after)
         task = asyncio.create_task(worker.run())
         loop = asyncio.get_running_loop()
 

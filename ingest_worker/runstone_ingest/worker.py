@@ -1,11 +1,11 @@
 """The worker: from the topics into the read model.
 
-Who runs where: one process, one event loop, three tasks. `Fetching` fetches and decodes, `Writing` projects
-and writes while the next batch gathers, and `Worker` itself tells Kafka about every second what is in
-Postgres, for people's tools only: nothing reads it back. There are no locks: what the tasks share
-(`Ownership`, `Gathering`) changes without awaiting. A fault of Kafka or Postgres is waited out by the task it
-meets; neither ends the worker. A stop lets the transaction at hand finish and cancels only what has not
-ended by itself after a while, because a server does not answer.
+Who runs where: one process, one event loop, four tasks. `Fetching` fetches and decodes, `Writing` projects
+and writes while the next batch gathers, `Worker` itself tells Kafka about every second what is in Postgres,
+for people's tools only (nothing reads it back), and `Heard` knows which sessions live. There are no locks:
+what the tasks share (`Ownership`, `Gathering`) changes without awaiting. A fault of Kafka or Postgres is
+waited out by the task it meets; neither ends the worker. A stop lets the transaction at hand finish and cancels
+only what has not ended by itself after a while, because a server does not answer.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import socket
 import uuid
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
@@ -24,6 +24,7 @@ from runstone_ingest.back_off import BackOff
 from runstone_ingest.batching import Gathering
 from runstone_ingest.exceptions import IngestError
 from runstone_ingest.fetching import Fetching
+from runstone_ingest.heard import Heard
 from runstone_ingest.ownership import Ownership
 from runstone_ingest.writing import Writing
 from runstone_store import kafka_settings
@@ -49,8 +50,15 @@ _LEAVE_SECONDS: Final = 1.5
 class Worker:
     """One worker of an installation; `run` it once."""
 
-    def __init__(self, bootstrap: str, dsn: str, prefix: str) -> None:
-        """*bootstrap*: Kafka's servers; *dsn*: the read model; *prefix*: of the topics' names."""
+    def __init__(self, bootstrap: str, dsn: str, prefix: str, lost_after: float | None = None) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            bootstrap: Kafka's servers.
+            dsn: the read model.
+            prefix: of the topics' names.
+            lost_after: seconds of silence after which a session is given up; None: never.
+        """
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._stop = asyncio.Event()
@@ -58,6 +66,7 @@ class Worker:
         self._ownership = Ownership(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}", wake)
         self._gathering = Gathering(wake)
         self._writing = Writing(dsn, self._ownership, self._gathering, wake, self._stop, self._say_ready)
+        self._heard = Heard(bootstrap, dsn, prefix, lost_after, self._owns_the_catalog, self._stop)
         self._back_off = BackOff(self._stop)
 
     def stop(self) -> None:
@@ -88,7 +97,7 @@ class Worker:
                 partitions,
                 self._stop,
             )
-            await self._work(consumer, fetching)
+            await self._work(consumer, fetching, partitions)
         finally:
             await self._leave(consumer)
             self._writing.close()
@@ -141,11 +150,15 @@ class Worker:
         held = len(self._ownership.held)
         print(f"runstone worker: ready, {held} partitions of {self._prefix}", flush=True)
 
-    async def _work(self, consumer: Any, fetching: Fetching) -> None:
+    def _owns_the_catalog(self) -> bool:
+        return TopicPartition(catalog_topic(self._prefix), 0) in self._ownership.held
+
+    async def _work(self, consumer: Any, fetching: Fetching, partitions: int) -> None:
         tasks = [
             asyncio.create_task(fetching.run(), name="fetching"),
             asyncio.create_task(self._writing.run(), name="writing"),
             asyncio.create_task(self._signal_lag(consumer), name="signalling"),
+            asyncio.create_task(self._heard.run(self._writing.generation, partitions), name="heard"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
