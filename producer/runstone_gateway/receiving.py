@@ -2,8 +2,8 @@
 
 While the store writes a block a thread hashes it and the loop receives the next one, so an upload is as fast
 as the slowest of the three; in memory are at most the block being written, the one that waits for it and what
-aiohttp reads ahead, two more. The promise about the content is checked before the store is told that the body has ended: what differs
-is never published.
+aiohttp reads ahead, two more. The promise about the content is checked before the store is told that the body
+has ended: what differs is never published.
 """
 
 import asyncio

@@ -90,8 +90,11 @@ def _told() -> Iterator[None]:
 
 
 async def _stream(body: AsyncIterator[bytes], writing: "_Writing") -> None:
-    """Write *body*: one thread writes a block while the next is received, another takes to the disk what was
-    written, so that little is left to sync behind the last block."""
+    """Write *body*.
+
+    One thread writes a block while the next is received; another takes to the disk what was written, so that
+    little is left to sync behind the last block.
+    """
     loop = asyncio.get_running_loop()
     appending: asyncio.Future[None] | None = None
     syncing: asyncio.Future[None] | None = None
@@ -115,7 +118,7 @@ async def _stream(body: AsyncIterator[bytes], writing: "_Writing") -> None:
 
 
 class _Writing:
-    """A file on its way into a folder; used by one appending and one syncing thread, else by one at a time."""
+    """A file on its way into a folder; used by an appending and a syncing thread, else by one at a time."""
 
     def __init__(self, root: Path, names: Sequence[str], name: str) -> None:
         self._name = name
