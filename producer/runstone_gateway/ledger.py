@@ -179,7 +179,7 @@ class Ledger:
         if self._trouble and self._pending:
             trouble, since = self._trouble
             if (lasting := time.monotonic() - since) > ACK_DEADLINE:
-                raise KafkaAwayError(trouble, retry_after=patience(lasting))
+                raise KafkaAwayError(trouble, retry_after=patience(lasting, waited=True))
         return self._append(stream, events, points or PointTable())
 
     def _append(self, stream: str, events: Sequence[Event], points: PointTable) -> Written:

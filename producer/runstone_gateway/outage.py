@@ -15,9 +15,12 @@ RETRY_AFTER_MOST: Final = 60
 """Seconds."""
 
 
-def patience(seconds: float) -> int:
-    """Seconds after which to ask again for what has been away for *seconds*."""
-    return min(RETRY_AFTER_MOST, max(1, math.ceil(1.5 * seconds)))
+def patience(seconds: float, *, waited: bool = False) -> int:
+    """Seconds after which to ask again for what has been away for *seconds*.
+
+    *waited*: for most of them somebody was kept waiting; the next try need not be as far away then.
+    """
+    return min(RETRY_AFTER_MOST, max(1, math.ceil(seconds * (0.5 if waited else 1.5))))
 
 
 class Outage:

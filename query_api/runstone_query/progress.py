@@ -123,7 +123,7 @@ class Progress:
             longest = max((seconds for seconds in known.values() if seconds is not None), default=0.0)
             if math.isinf(longest):
                 stood = [self._pace.standing(now, place) for place in known if known[place] == longest]
-                waiter.reached.set_exception(behind(patience(max(stood))))
+                waiter.reached.set_exception(behind(patience(max(stood), waited=True)))
             elif now + longest > waiter.deadline or now >= waiter.deadline:
                 waiter.reached.set_exception(behind(_retry_after(longest)))
 

@@ -22,3 +22,11 @@ def test_a_clients_retries_reach_over_minutes_and_find_a_short_outage_over_soon(
         assert min(at for at in asked_at if at >= away) <= 3 * away
     outage.over()
     assert outage.goes_on() == 1
+
+
+@pytest.mark.parametrize("module", [runstone_gateway.outage, runstone_query.outage])
+def test_retries_reach_as_far_where_the_first_was_kept_waiting_for_ten_seconds(module):
+    now = 10.0
+    for _ in range(RETRIES):
+        now += module.patience(now, waited=True)
+    assert now > 150
