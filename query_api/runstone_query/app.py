@@ -15,10 +15,11 @@ from runstone_query.configuration import BODY_MAX, Configuration
 from runstone_query.end_offsets import EndOffsets
 from runstone_query.mlflow import errors as mlflow_errors
 from runstone_query.mlflow.endpoints import definitions
+from runstone_query.mlflow.recent_histories import RecentHistories
 from runstone_query.mlflow.routes import ENDPOINTS
 from runstone_query.routes import artifacts, experiments, internal, metrics, runs, service
 from runstone_query.routing import Route
-from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, ROUTES_SERVED
+from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, RECENT_HISTORIES, ROUTES_SERVED
 from runstone_query.snapshot import ReadModel
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -38,6 +39,7 @@ def application(configuration: Configuration) -> web.Application:
     app[CONFIGURATION] = configuration
     app[MODEL] = ReadModel(configuration.dsn)
     app[END_OFFSETS] = EndOffsets(configuration.bootstrap_servers)
+    app[RECENT_HISTORIES] = RecentHistories()
     app[ROUTES_SERVED] = ROUTES
     for route in ROUTES:
         if route.method == "GET":

@@ -312,6 +312,8 @@ async def test_a_history_has_each_point_once_by_time_step_and_value(api: TestCli
         paged += [(p["step"], p["timestamp"], p["value"]) for p in page["metrics"]]
         token = page.get("next_page_token")
     assert paged == expected
+    await rows.points(run_id, "a", [(4, 6, 1.0)])
+    assert await history(api, run_id, max_results=9) == [*expected, (4, 6, 1.0)]
     assert await history(api, run_id, "none") == []
     assert await history(api, "nobody") == []
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runstone_query.mlflow import recent_histories
 from runstone_query.mlflow.errors import MlflowError
 from runstone_query.mlflow.histories import assemble, by_step, sampled
 from runstone_query.mlflow.paging import offset_of, token_of
@@ -76,3 +77,18 @@ def test_a_page_token_holds_its_offset(offset: int) -> None:
 def test_any_other_page_token_is_refused(token: str) -> None:
     with pytest.raises(MlflowError, match="Invalid page token"):
         offset_of(token)
+
+
+def test_recent_histories_are_kept_as_long_as_they_are_whole_and_have_room(monkeypatch):
+    monkeypatch.setattr(recent_histories, "POINTS_MOST", 4)
+    recent = recent_histories.RecentHistories()
+    two = assemble([chunk([(0, 0, 1.0), (1, 1, 2.0)])])
+    a, b, c = (recent_histories.Source("g", "run", key, 1, 0) for key in "abc")
+    for source in (a, b, a):
+        recent.keep(source, two)
+    assert recent.get(a) is two
+    assert recent.get(a._replace(chunks=2)) is None
+    recent.keep(c, two)
+    assert [recent.get(source) is two for source in (a, b, c)] == [True, False, True]
+    recent.keep(b, assemble([chunk([(n, n, 1.0) for n in range(5)])]))
+    assert recent.get(b) is None

@@ -15,9 +15,12 @@ from runstone_query.mlflow import histories
 from runstone_query.mlflow.asked import DOCS, asked
 from runstone_query.mlflow.endpoints import Endpoint, answer
 from runstone_query.mlflow.errors import invalid
-from runstone_query.mlflow.histories import Point
+from runstone_query.mlflow.histories import History, Point
 from runstone_query.mlflow.paging import offset_of, token_of
+from runstone_query.mlflow.recent_histories import Source
 from runstone_query.reading import read_for_gateway
+from runstone_query.services import RECENT_HISTORIES
+from runstone_query.snapshot import Snapshot
 from runstone_query.statements import pieces
 
 _BLOCKS: Final = pieces(__file__, "metrics.sql")
@@ -52,12 +55,35 @@ async def get_history(request: web.Request) -> web.Response:
                 f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer."
             )
     offset = offset_of(fields.text("page_token"))
-    chunks = await _chunks(request, [run_id], key)
-    return await asyncio.to_thread(_history, chunks, key, offset, limit)
+    if limit is None:
+        chunks = await _chunks(request, [run_id], key)
+        return await asyncio.to_thread(_rest, chunks, key, offset)
+    history = await _history(request, run_id, key)
+    return await asyncio.to_thread(_page, history, key, offset, limit)
 
 
-def _history(chunks: Chunks, key: str, offset: int, limit: int | None) -> web.Response:
-    history = histories.assemble(chunks)
+async def _history(request: web.Request, run_id: str, key: str) -> History:
+    """A history that is read page by page."""
+    recent = request.app[RECENT_HISTORIES]
+
+    async def question(snapshot: Snapshot) -> tuple[Source, History | Chunks]:
+        (extent,) = await snapshot.rows(_BLOCKS["extent"], run_id, key)
+        source = Source(snapshot.generation, run_id, key, extent["chunks"], extent["last_offset"])
+        return source, recent.get(source) or await snapshot.rows(_BLOCKS["chunks"], [run_id], key)
+
+    source, found = await read_for_gateway(request, question)
+    if isinstance(found, History):
+        return found
+    history = await asyncio.to_thread(histories.assemble, found)
+    recent.keep(source, history)
+    return history
+
+
+def _rest(chunks: Chunks, key: str, offset: int) -> web.Response:
+    return _page(histories.assemble(chunks), key, offset, None)
+
+
+def _page(history: History, key: str, offset: int, limit: int | None) -> web.Response:
     end = len(history) if limit is None else offset + limit
     shown = history.at(slice(offset, end)).points(key)
     found: dict[str, object] = {"metrics": shown} if shown else {}
