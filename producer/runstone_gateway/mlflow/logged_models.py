@@ -25,6 +25,7 @@ from runstone_gateway.undelivered import Conclusion
 
 NAME_MAX: Final = 500
 RUN_ID_MAX: Final = 256
+MODEL_ID_MAX: Final = 66
 VALUE_MAX: Final = 100_000
 """Characters of a value of a param or tag; MLflow's columns take any text."""
 
@@ -205,7 +206,7 @@ async def _delete_tag(services: Services, call: Call) -> Conclusion:
 
 
 async def _model(services: Services, model_id: str, params: Sequence[str] = ()) -> tuple[str, Subject]:
-    found = await services.writes.model(model_id, params)
+    found = await services.writes.model(model_id, params) if len(model_id) <= MODEL_ID_MAX else None
     if found is None:
         raise no_logged_model(model_id)
     return found
