@@ -9,6 +9,7 @@ from typing import Final
 from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import shown
+from runstone.spool.artifact_room import ARTIFACT_LIMIT
 from runstone.spool.layout import spool_root
 
 DEFAULT_TRACKING_URI: Final = "http://127.0.0.1:5000"
@@ -36,7 +37,8 @@ class Configuration:
         rank: of this process in its job; -1 where it is in none.
         disabled: every call does nothing. offline: no sender is started.
         quiet: no line with the run's link. strict: what would be altered raises instead.
-        spool: the spool's root. spool_limit: in bytes.
+        spool: the spool's root. spool_limit: of log records in it, in bytes.
+        artifact_spool_limit: of files that wait there to be uploaded, in bytes.
     """
 
     tracking_uri: str
@@ -49,6 +51,7 @@ class Configuration:
     strict: bool
     spool: Path
     spool_limit: int
+    artifact_spool_limit: int
 
 
 def read_configuration(
@@ -75,6 +78,7 @@ def read_configuration(
         strict=_flag("RUNSTONE_STRICT"),
         spool=_spool(spool),
         spool_limit=_size("RUNSTONE_SPOOL_LIMIT", SPOOL_LIMIT),
+        artifact_spool_limit=_size("RUNSTONE_ARTIFACT_SPOOL_LIMIT", ARTIFACT_LIMIT),
     )
 
 

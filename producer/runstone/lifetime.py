@@ -67,6 +67,7 @@ def session_of(configuration: Configuration) -> Session:
                 configuration.spool,
                 configuration.tracking_uri,
                 limit=configuration.spool_limit,
+                artifact_limit=configuration.artifact_spool_limit,
                 offline=configuration.offline,
                 disabled=configuration.disabled,
             )

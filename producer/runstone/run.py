@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from runstone import artifacts, lifetime, notices
+from runstone import artifact_sources, artifacts, lifetime, notices
 from runstone.context import quick_context
 from runstone.events import limits
 from runstone.events.types import (
@@ -43,6 +43,8 @@ from runstone.inputs import (
     text,
     time_numbers,
 )
+from runstone.lost_artifacts import LOST_TAG, LostArtifacts
+from runstone.spool.artifact_room import NoRoomError
 from runstone.spool.segment import SERIES_PAYLOAD
 from runstone.spool.session import Session
 from runstone.spool.writer import ended
@@ -107,6 +109,7 @@ class Run:
         self._owned = owned
         self._strict = strict
         self._uploads: list[str] = []
+        self._lost = LostArtifacts()
         self._tables: dict[str, Table] = {}
 
     def __repr__(self) -> str:
@@ -331,21 +334,26 @@ class Run:
             InvalidInputError: there is no such file, or the path leaves the run.
             RunEndedError: the run has ended.
         """
-        source = artifacts.located(path)
+        source = artifact_sources.located(path)
+        place = artifacts.within(artifact_path, source.name)
         if source.is_dir():
-            self.log_artifacts(source, artifacts.within(artifact_path, source.name))
-            return
-        artifacts.existing_file(source)
-        self._upload(artifacts.within(artifact_path, source.name), artifacts.copier(source))
+            self.log_artifacts(source, place)
+        else:
+            self._upload_file(source, place)
 
     def log_artifacts(self, folder: str | PathLike[str], artifact_path: str | None = None) -> None:
-        """Upload every file below a folder, with the same paths. Raises as `log_artifact`."""
-        found = [
-            (artifacts.within(artifact_path, name), file)
-            for file, name in artifacts.files_below(artifacts.located(folder))
-        ]
-        for path, file in found:
-            self._upload(path, artifacts.copier(file))
+        """Upload every file below a folder, with the same paths. Raises as `log_artifact`.
+
+        What lies there and can be no artifact (a pipe, a file that this user may not read, a name with a
+        control character, a link to a folder) is left out: one warning says so, and a tag of the run.
+        """
+        source = artifact_sources.located(folder)
+        artifacts.within(artifact_path, "any")
+        for file, name in artifact_sources.files_below(source, self._lose):
+            try:
+                self._upload_file(file, artifacts.within(artifact_path, name))
+            except InvalidInputError as wrong:
+                self._lose(name, str(wrong))
 
     def log_text(self, text: str, artifact_file: str) -> None:
         """Record a text as the artifact *artifact_file*, a path within the run. Raises as `log_artifact`."""
@@ -472,16 +480,41 @@ class Run:
             if not self._upload(artifacts.within(folder, file.name), file.write):
                 break  # the description of a pickle that is not there would be a lie
 
-    def _upload(self, path: str, fill: Callable[[Path], None]) -> bool:
-        """Order an upload; whether the spool took it."""
+    def _upload_file(self, source: Path, path: str) -> None:
+        try:
+            file = artifact_sources.SourceFile(source)
+        except OSError as wrong:
+            self._lose(path, f"it cannot be read now ({wrong})")
+            return
+        try:
+            self._upload(path, file.copy, file.size)
+        finally:
+            file.close()
+
+    def _upload(self, path: str, fill: Callable[[Path], None], size: int = 0) -> bool:
+        """Order an upload of *size* bytes, as far as is known; whether the spool took it."""
         if self.ended:
             raise ended(self._stream)
         self._session.writer.touch(self._stream)
-        upload = artifacts.order_upload(self._session, self.run_id, self.experiment_id, path, fill)
+        try:
+            upload = artifacts.order_upload(self._session, self.run_id, self.experiment_id, path, fill, size)
+        except (NoRoomError, OSError) as wrong:
+            self._lose(path, str(wrong))
+            return False
         if upload is None:
             return False
         self._uploads.append(upload)
         return True
+
+    def _lose(self, path: str, reason: str) -> None:
+        """Remember a file that is not logged."""
+        self._count_lost(self._lost.add(path, reason))
+
+    def _count_lost(self, said: str) -> None:
+        """Set the tag that counts them; each process of a run has its own, lest one overwrite another's."""
+        if said:
+            key = LOST_TAG if self._owned else f"{LOST_TAG}.{self._session.session[-8:]}"
+            self.set_tags({key: said})
 
     def end(self, status: str = "FINISHED", reason: str = "") -> None:
         """End the run: FINISHED, FAILED or KILLED. Ended already: nothing happens.
@@ -491,6 +524,8 @@ class Run:
         checked_status(status)
         if self.ended:
             return
+        if not self._stream.closed:
+            self._count_lost(self._lost.rest())
         if self._owned and not self._stream.closed:  # which another client of this process may have ended
             self._event(RunEnded(status, now_ms(), text(reason, lifetime.REASON_MOST)[0]))
         self._session.writer.close(self._stream)
@@ -543,6 +578,7 @@ class Run:
         self.inherited = True
         self._owned = False
         self._uploads = []
+        self._lost = LostArtifacts()
         self._stream.prologue = lambda: RunJoined(now_ms(), quick_context(self._rank))
 
     def begin(self, events: Iterable[Event]) -> None:

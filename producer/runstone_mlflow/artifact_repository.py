@@ -8,7 +8,7 @@ from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.utils.uri import validate_path_is_safe
 
-from runstone.artifacts import files_below
+from runstone.artifact_sources import files_below
 from runstone_mlflow import addresses, failures
 from runstone_mlflow.failures import in_mlflows_words
 from runstone_mlflow.journal import KnownRun, journal_of
@@ -55,7 +55,7 @@ class RunstoneArtifactRepository(MlflowArtifactsRepository):  # type: ignore[mis
             super().log_artifacts(local_dir, artifact_path)
             return
         with in_mlflows_words():
-            for _file, name in files_below(Path(local_dir).absolute()):
+            for _file, name in files_below(Path(local_dir).absolute(), lambda _path, _reason: None):
                 _check_listable(artifact_path, name)
             known.run.log_artifacts(local_dir, self._within(artifact_path))
 

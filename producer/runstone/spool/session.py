@@ -14,6 +14,7 @@ import mmap
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ from runstone.events.identity import new_session_id
 from runstone.events.limits import MIB
 from runstone.inputs import clean
 from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
+from runstone.spool.artifact_room import ARTIFACT_LIMIT, ArtifactRoom
 from runstone.spool.launch import Launcher
 from runstone.spool.layout import ACK, CAUSE_SIZE, SEGMENT_SUFFIX, MachineFolder, SessionFolder, this_machine
 from runstone.spool.writer import Writer
@@ -47,15 +49,26 @@ class Session:
     Attributes:
         uri: the destination. writer: appends to its streams. launcher: keeps a sender alive.
         folder: the session's files; None as long as nothing was appended.
+        artifact_room: the room that files to be uploaded have.
         uploads: ids of the uploads that were ordered and, as far as is known, are neither done nor rejected.
         rejected: ids of those that the store refuses for good.
     """
 
-    def __init__(self, root: Path, uri: str, *, limit: int, offline: bool, disabled: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        uri: str,
+        *,
+        limit: int,
+        offline: bool,
+        disabled: bool = False,
+        artifact_limit: int = ARTIFACT_LIMIT,
+    ) -> None:
         self.uri = uri
         self._root = root
         self._limit = limit
         self._machine: MachineFolder = this_machine(root)
+        self.artifact_room = ArtifactRoom(self._machine, artifact_limit, limit)
         self.launcher = Launcher(root, self._machine, offline=offline or disabled)
         self.writer = Writer(self.next_segment, self._id, self._check, self._full)
         self._disabled = self.writer.dead = disabled
@@ -220,12 +233,13 @@ class Session:
         never is, so it is not waited for; the rest is, because who asks may be about to remove the spool.
         """
         position = self.writer.position()
-        waiting = list(uploads)
+        waiting = deque(uploads)
         pause = PAUSE_S
         while True:
             self.wake()
             self._check()
-            waiting = [upload for upload in waiting if not self._settled(upload)]
+            while waiting and self._settled(waiting[0]):  # thousands of files: the first tells enough
+                waiting.popleft()
             if self.acknowledged(position) and not waiting:
                 return self.rejected.isdisjoint(uploads)
             left = deadline - time.monotonic()
@@ -297,6 +311,7 @@ class Session:
         self.writer.asleep = bytearray(1)
         self._asleep = None
         self.writer.forget()
+        self.artifact_room.forked()
         self.launcher.forget()
 
 
