@@ -3,10 +3,11 @@
 import orjson
 
 from runstone.events.encoding import event_to_json
-from runstone.events.types import RunEnded, RunStarted
+from runstone.events.types import RangeDeclared, RunEnded, RunStarted
 from runstone.sender.liveness import outcome
 from runstone.sender.progress import Lost, Progress, StreamProgress
 from runstone.spool.reader import Damage, EventRecord
+from runstone.spool.refused import Refused
 
 A, B = "a" * 32, "b" * 32
 
@@ -17,17 +18,47 @@ def record(stream, seq, event=None):
 
 def test_a_gap_behind_damage_is_lost():
     progress = Progress()
-    assert progress.note([record(A, 0), record(B, 0), Damage(8), record(A, 5), record(A, 9)]) == [
-        Lost(A, 1, 4)
-    ]
+    assert progress.note([record(A, 0), record(B, 0), Damage(8), record(A, 5)]) == [Lost(A, 1, 4)]
     assert progress.note([record(B, 3)]) == [Lost(B, 1, 2)]
     assert progress.damaged
 
 
-def test_a_gap_without_damage_was_dropped_by_the_client_who_says_so():
+def test_what_the_client_dropped_is_no_loss_because_it_says_so_in_the_first_record_behind_it():
     progress = Progress()
-    assert progress.note([record(A, 0), record(A, 7)]) == []
+    said = RangeDeclared("0" * 32, 1, 6, "dropped", 1, "no room")
+    assert progress.note([record(A, 0), record(A, 7, said), record(A, 8)]) == []
     assert not progress.damaged
+    assert progress.note([record(A, 12, RangeDeclared("0" * 32, 10, 2, "dropped", 1))]) == [Lost(A, 9, 1)]
+    assert progress.note([record(A, 14)]) == [Lost(A, 13, 1)]
+    assert progress.damaged
+
+
+def test_what_was_acknowledged_before_is_not_lost_any_more():
+    progress = Progress()
+    progress.replay([record(A, 3), Damage(8), record(A, 9)])
+    assert (progress.note([record(A, 10)]), progress.damaged) == ([], False)
+
+
+def test_what_is_read_again_after_a_change_of_the_link_is_lost_again():
+    progress = Progress()
+    lost = [Lost(A, 1, 4)]
+    assert progress.note([record(A, 0), record(A, 5)]) == lost
+    progress.rewind({A: 1})
+    assert progress.note([record(A, 5)]) == lost
+
+
+def test_without_knowledge_of_what_came_before_a_stream_may_begin_anywhere():
+    assert Progress(blind=True).note([record(A, 7), record(A, 9)]) == [Lost(A, 8, 1)]
+
+
+def test_what_a_killed_process_refused_is_dropped_unless_it_was_declared():
+    progress = Progress()
+    progress.note([record(A, seq) for seq in range(10)])
+    refused = [Refused(A, 5, 2), Refused(B, 0, 3), Refused("c" * 32, 2, 1)]
+    found = [Lost(B, 0, 3, "dropped"), Lost("c" * 32, 0, 2), Lost("c" * 32, 2, 1, "dropped")]
+    assert progress.note_refused(refused) == found
+    assert progress.note_refused(refused) == found, "asked again when it could not be published"
+    assert progress.note_refused([Refused(A, 10, 4)]) == [Lost(A, 10, 4, "dropped")]
 
 
 def test_a_stream_that_begins_behind_damage_has_lost_what_came_before():
@@ -44,7 +75,7 @@ def test_what_was_read_twice_changes_nothing():
 def test_the_next_sender_knows_the_same():
     progress = Progress()
     progress.note([record(A, 0, RunStarted(0, "Default", "x", 1)), record(A, 1, RunEnded("FAILED", 2))])
-    again = Progress.from_json(orjson.loads(orjson.dumps(progress.to_json())))
+    again = Progress.from_json(orjson.loads(orjson.dumps(progress.to_json({A: 2}))))
     assert again.streams == {A: StreamProgress(2, owned=True, status="FAILED")}
     again.note([record(A, 2, RunStarted(0, "Default", "x", 3))])
     assert again.streams[A].status is None

@@ -2,6 +2,8 @@
 
 import os
 import resource
+import struct
+import zlib
 
 import pytest
 
@@ -92,17 +94,41 @@ def test_a_segment_that_is_gone_is_damage_between_its_neighbours(session):
 
 
 def test_a_segment_whose_first_page_is_damaged_is_passed_over(session):
-    os.pwrite(session.segment.file, b"x", 100)
+    os.pwrite(session.segment.file, bytes(4096), 0)
     session.roll()
     session.point(RUN, "loss", 0, 1.0)
     slabs, _tail = follow(session, final=True)
     assert seqs_of(slabs) == ["damage", 1]
 
 
+def test_a_header_of_which_only_one_half_is_damaged_costs_nothing(session):
+    os.pwrite(session.segment.file, bytes(2048), 0)
+    slabs, _tail = follow(session, final=True)
+    assert seqs_of(slabs) == [0]
+
+
+def test_a_segment_of_a_newer_format_is_kept_for_a_program_that_knows_it(session):
+    page = bytearray(os.pread(session.segment.file, 4092, 0))
+    page[8] = 2
+    os.pwrite(session.segment.file, page + struct.pack("<I", zlib.crc32(page)), 0)
+    tail = Tail(session.folder, BEGINNING, lambda _items: None)
+    with pytest.raises(OSError, match="format 2"):
+        tail.read(final=True)
+
+
+def test_a_hole_that_reaches_beyond_the_acknowledged_position_is_damage(session):
+    for i in range(20):
+        session.point(RUN, "loss", i, 1.0)
+    positions = session.segment.positions
+    os.pwrite(session.segment.file, bytes(480), positions[5])
+    slabs, _tail = follow(session, Position(1, positions[10]), final=True)
+    assert seqs_of(slabs)[0] == "damage"
+
+
 def test_a_last_segment_whose_first_page_is_damaged_is_told(session):
     session.roll()
     session.point(RUN, "loss", 0, 1.0)
-    os.pwrite(session.segment.file, b"x", 100)
+    os.pwrite(session.segment.file, bytes(4096), 0)
     slabs, tail = follow(session, final=True)
     assert (seqs_of(slabs), tail.finished) == ([0, "damage"], True)
     again, tail = follow(session, slabs[-1][1], final=True)

@@ -33,6 +33,7 @@ class Segments:
         self.mapped = mapped
         self.points_allowed = True
         self.reserve = 1000
+        self.refused: dict[str, tuple[int, int]] = {}
 
     def make(self, number: int, need: int, reserved: bool) -> SegmentFile | None:
         if not self.points_allowed:
@@ -43,7 +44,10 @@ class Segments:
         return create_segment(self.folder, number, size, "http://127.0.0.1:5000", self.mapped)
 
     def writer(self) -> Writer:
-        return Writer(self.make, lambda: SESSION, lambda: None, lambda: None)
+        return Writer(self.make, lambda: SESSION, lambda: None, lambda _reason: None, self.note_refused)
+
+    def note_refused(self, stream: str, first_seq: int, n: int) -> None:
+        self.refused[stream] = (first_seq, n)
 
     def records(self) -> list[Record]:
         return session_records(self.folder.path)
@@ -335,7 +339,9 @@ def test_the_first_record_of_a_joined_stream_is_its_prologue(segments):
 
 def test_a_sleeping_sender_is_woken_and_the_check_comes_once_a_second(tmp_path):
     segments, woken, checks = Segments(tmp_path), [], []
-    writer = Writer(segments.make, lambda: SESSION, lambda: checks.append(1), lambda: None)
+    writer = Writer(
+        segments.make, lambda: SESSION, lambda: checks.append(1), lambda _reason: None, segments.note_refused
+    )
     writer.asleep = bytearray(b"\1")
     writer.wake = lambda: woken.append(os.getpid())
     stream = Stream("a" * 32)

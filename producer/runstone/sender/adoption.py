@@ -17,7 +17,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -52,11 +52,13 @@ class Outstanding:
     Attributes:
         end: the position behind it. size: its bytes in the spool.
         pending: how many of its envelopes are not acknowledged yet.
+        next_seqs: which seqs come next behind it, of the streams that it has records of.
     """
 
     end: Position
     size: int
     pending: int
+    next_seqs: dict[str, int] = field(default_factory=dict)
 
 
 class Session:
@@ -68,6 +70,7 @@ class Session:
         installation: to which it has sent something; it stays with that one.
         broken: reading it failed; it is tried again in a moment.
         outstanding: slabs in order. ended: its end has been published. uploading: artifacts wait.
+        elsewhere: it is of an earlier boot, or of another machine.
     """
 
     def __init__(self, folder: SessionFolder, uri: str) -> None:
@@ -81,12 +84,17 @@ class Session:
         self.ending = False
         self.broken = False
         self.uploading = False
-        self.progress = Progress.from_json(read_json(folder.path / "progress.json"))
+        self.elsewhere = not folder.machine.of_this_boot
+        told = read_json(folder.path / "progress.json")
+        self.progress = Progress.from_json(told)
+        self._next_seqs = {name: stream.next_seq for name, stream in self.progress.streams.items()}
         self._installation = folder.path / "installation"
         self.installation = _text(self._installation)
-        self.acknowledged = self._saved = _read_ack(folder.ack)
-        self.tail = Tail(folder, self.acknowledged, self.progress.note)
-        self._lock = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC)
+        self.acknowledged = self._saved = _read_ack(folder, removed=told is not None)
+        self.progress.blind = told is None and self.acknowledged.segment > 1
+        self.tail = Tail(folder, self.acknowledged, self.progress.replay)
+        # The death of the machine may have taken the file.
+        self._lock = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT * self.elsewhere, 0o600)
         self._freed: deque[tuple[float, int]] = deque(
             (time.monotonic() + GRACE, number)
             for number in folder.segment_numbers()
@@ -110,6 +118,15 @@ class Session:
         self.alive = False
 
     @property
+    def clean(self) -> bool:
+        """Whether all that the process wrote is known to have been read; asked once it is drained.
+
+        A machine that died may have taken what was not synced, without a trace behind the last record.
+        """
+        whole = not self.elsewhere or self.progress.closed or self.folder.settled.exists()
+        return whole and not self.progress.damaged
+
+    @property
     def drained(self) -> bool:
         """The process is gone and every record it left is acknowledged."""
         return not self.alive and self.tail.finished and not self.outstanding
@@ -123,7 +140,8 @@ class Session:
             # The old link's futures are void, so begin again behind the last acknowledgement.
             self.link = None
             self.tail.close()
-            self.tail = Tail(self.folder, self.acknowledged, self.progress.note)
+            self.progress.rewind(self._next_seqs)
+            self.tail = Tail(self.folder, self.acknowledged, self.progress.replay)
         installation = link.connect.installation_id
         if not self.installation:
             try:
@@ -140,7 +158,9 @@ class Session:
     def advance(self) -> None:
         """Move the acknowledged position over what is complete from the front, and `save` it."""
         while self.outstanding and not self.outstanding[0].pending:
-            self.acknowledged = self.outstanding.popleft().end
+            done = self.outstanding.popleft()
+            self.acknowledged = done.end
+            self._next_seqs |= done.next_seqs
         self.save()
 
     def save(self) -> None:
@@ -148,17 +168,20 @@ class Session:
         if self._saved == self.acknowledged:
             return
         if self.progress.changed or self._saved.segment != self.acknowledged.segment:
-            replace_json(self.folder.path / "progress.json", self.progress.to_json())
+            replace_json(self.folder.path / "progress.json", self.progress.to_json(self._next_seqs))
             self.progress.changed = False
         _write_ack(self.folder.ack, self.acknowledged)
         for number in range(self._saved.segment, self.acknowledged.segment):
             self._freed.append((time.monotonic() + GRACE, number))
         self._saved = self.acknowledged
 
-    def remove_acknowledged(self) -> None:
-        """Remove segments that were acknowledged long enough ago, or that are too many."""
+    def remove_acknowledged(self, *, short: bool = False) -> None:
+        """Remove segments that were acknowledged long enough ago, or that are too many.
+
+        *short*: a process has no room to write in, so none is kept.
+        """
         kept = sum(size for _due, number in self._freed if (size := _size(self.folder.segment(number))))
-        while self._freed and (self._freed[0][0] < time.monotonic() or kept > KEPT_MOST):
+        while self._freed and (short or self._freed[0][0] < time.monotonic() or kept > KEPT_MOST):
             path = self.folder.segment(self._freed.popleft()[1])
             kept -= _size(path)
             path.unlink(missing_ok=True)
@@ -258,15 +281,17 @@ class Adoption:
             yield session
 
 
-def _read_ack(path: Path) -> Position:
+def _read_ack(folder: SessionFolder, *, removed: bool) -> Position:
+    """The acknowledged position. *removed*: the first segments may have been, having been acknowledged."""
     try:
-        found = path.read_bytes()
+        found = folder.ack.read_bytes()
     except FileNotFoundError:
-        return Position(1, HEADER_SIZE)
-    if len(found) != ACK.size or crc32(found[4:]) != CRC.unpack_from(found)[0]:
-        log.warning("%s is damaged: all segments that are there are sent again", path)
-        return Position(1, HEADER_SIZE)
-    return Position(*ACK.unpack(found)[1:])
+        found = b""
+    if len(found) == ACK.size and crc32(found[4:]) == CRC.unpack_from(found)[0]:
+        return Position(*ACK.unpack(found)[1:])
+    if found:
+        log.warning("%s is damaged: all segments that are there are sent again", folder.ack)
+    return Position(min(folder.segment_numbers(), default=1) if removed else 1, HEADER_SIZE)
 
 
 def _write_ack(path: Path, position: Position) -> None:

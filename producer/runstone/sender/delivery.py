@@ -19,10 +19,10 @@ from itertools import islice
 from typing import Final
 
 from runstone.events.limits import MIB
-from runstone.events.types import RangeDeclared
 from runstone.sender.adoption import Outstanding, Session
 from runstone.sender.interleaving import interleave
 from runstone.sender.link import Link
+from runstone.sender.liveness import declaration
 from runstone.sender.packing import Packed, halves, pack_records
 from runstone.sender.publisher import RecordRefused
 from runstone.sender.rejections import reject_envelope
@@ -95,6 +95,12 @@ class Delivery:
             self.outstanding += slab.size
             taken.append((session, outstanding))
             self._declare_lost(session, outstanding, slab, began)
+            session.progress.closed = slab.closed
+            outstanding.next_seqs = {
+                item.stream: session.progress.streams[item.stream].next_seq
+                for item in slab.items
+                if not isinstance(item, Damage)
+            }
             for stream, records in _by_stream(slab).items():
                 streams[session.link, stream].append((outstanding, session, records))
         for (link, stream), parts in streams.items():
@@ -123,11 +129,8 @@ class Delivery:
         assert session.link is not None
         for lost in session.progress.note(slab.items):
             log.error("session %s: %d records of %s are damaged", session.id, lost.n, lost.stream)
-            event = RangeDeclared(
-                session.id, lost.first_seq, lost.n, "damaged", now_ms, "unreadable in the spool"
-            )
             outstanding.pending += 1
-            _seq, said = session.link.say(lost.stream, event)
+            _seq, said = session.link.say(lost.stream, declaration(session.id, lost, now_ms))
             said.add_done_callback(partial(self._settled, session, outstanding, session.link, None))
 
     def _submit(self, session: Session, outstanding: Outstanding, link: Link, packed: Packed) -> None:

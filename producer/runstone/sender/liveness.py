@@ -5,6 +5,7 @@ end of the run wins, else the owner's end counts, with the status given here. ``
 what has been published, so that a new sender does not repeat it.
 """
 
+import asyncio
 import logging
 import signal
 import time
@@ -12,10 +13,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from runstone.events.envelope import CATALOG
-from runstone.events.types import SessionEnded
+from runstone.events.types import RangeDeclared, SessionEnded
 from runstone.sender.adoption import Session
-from runstone.sender.progress import StreamProgress
+from runstone.sender.progress import Lost, StreamProgress
 from runstone.sender.publisher import PublisherClosed
+from runstone.spool.refused import read_refused
 
 log = logging.getLogger(__name__)
 
@@ -26,19 +28,28 @@ async def end_session(session: Session) -> None:
     assert link is not None
     cause = _cause(session.folder.cause)
     now = time.time_ns() // 1_000_000
-    said = []
+    said: list[tuple[Path | None, asyncio.Future[int]]] = []
     try:
         session.folder.ended.mkdir(exist_ok=True)
+        undeclared = session.progress.note_refused(read_refused(session.folder.refused))
         for stream, progress in session.progress.streams.items():
             marker = session.folder.ended / quote(stream, safe="")
-            if stream == CATALOG or marker.exists():
+            if marker.exists():
+                continue
+            said += [
+                (None, link.say(stream, declaration(session.id, lost, now))[1])
+                for lost in undeclared
+                if lost.stream == stream
+            ]
+            if stream == CATALOG:
                 continue
             status, reason = outcome(progress, cause)
-            event = SessionEnded(session.id, status, now, reason, clean=not session.progress.damaged)
+            event = SessionEnded(session.id, status, now, reason, clean=session.clean)
             said.append((marker, link.say(stream, event)[1]))
-        for marker, offset in said:
+        for done, offset in said:
             await offset
-            marker.touch()
+            if done is not None:
+                done.touch()
     except (PublisherClosed, OSError) as wrong:
         # Another installation answers at this address now, or the disk is full; tried again in a moment.
         log.info("the end of session %s waits: %s", session.id, wrong)
@@ -47,6 +58,12 @@ async def end_session(session: Session) -> None:
         session.ending = False
     session.ended = True
     log.info("session %s has ended in %d streams", session.id, len(said))
+
+
+def declaration(session: str, lost: Lost, now_ms: int) -> RangeDeclared:
+    """The event that says what will never come."""
+    reason = {"damaged": "unreadable in the spool", "dropped": "the spool had no room"}[lost.kind]
+    return RangeDeclared(session, lost.first_seq, lost.n, lost.kind, now_ms, reason)
 
 
 def outcome(progress: StreamProgress, cause: int) -> tuple[str, str]:

@@ -4,24 +4,30 @@
 the ``ack`` file; where it is ahead, records that are read again change nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from runstone.spool.reader import Damage, EventRecord, Item
+from runstone.spool.reader import Damage, EventRecord, Item, Record
+from runstone.spool.refused import Refused
 
 _STARTED: Final = b'{"type":"run_started"'
 _ENDED: Final = b'{"type":"run_ended"'
+_DECLARED: Final = b'{"type":"range_declared"'
 
 
 class Lost(NamedTuple):
-    """Seqs that damage took: ``n`` from ``first_seq`` of a stream."""
+    """Seqs that will never come: ``n`` from ``first_seq`` of a stream.
+
+    ``kind`` as in the contract: ``damaged``, or ``dropped`` where the process had no time to declare it.
+    """
 
     stream: str
     first_seq: int
     n: int
+    kind: str = "damaged"
 
 
 @dataclass(slots=True)
@@ -41,14 +47,16 @@ class StreamProgress:
 class Progress:
     """Attributes:
     damaged: something the session wrote could not be read.
+    closed: the last that was read is the writer's END, so nothing can be missing behind it.
+    blind: what came before is not known (its file is lost), so a stream may begin with any seq.
     changed: it must be saved before the position moves past what was read last.
     """
 
     damaged: bool = False
+    closed: bool = False
+    blind: bool = False
     streams: dict[str, StreamProgress] = field(default_factory=dict)
     changed: bool = False
-    _suspects: set[str] = field(default_factory=set)
-    _suspect_new: bool = False
 
     @classmethod
     def from_json(cls, found: dict[str, Any] | None) -> "Progress":
@@ -56,40 +64,41 @@ class Progress:
         if not found:
             return cls()
         return cls(
-            bool(found.get("damaged")),
-            {name: StreamProgress(**stream) for name, stream in found.get("streams", {}).items()},
+            damaged=bool(found.get("damaged")),
+            closed=bool(found.get("closed")),
+            streams={name: StreamProgress(**stream) for name, stream in found.get("streams", {}).items()},
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """What the next sender must know."""
+    def to_json(self, next_seqs: Mapping[str, int]) -> dict[str, Any]:
+        """What the next sender must know; *next_seqs*: behind what was acknowledged."""
         return {
             "damaged": self.damaged,
+            "closed": self.closed,
             "streams": {
-                name: {"next_seq": s.next_seq, "owned": s.owned, "status": s.status}
+                name: {"next_seq": next_seqs.get(name, 0), "owned": s.owned, "status": s.status}
                 for name, s in self.streams.items()
             },
         }
 
     def note(self, items: Iterable[Item]) -> list[Lost]:
-        """Take note of what was read; the seqs that are missing behind damage.
+        """Take note of what was read; the seqs that are missing before it.
 
-        A jump in the seqs without damage is a range the client dropped, which it declares itself.
+        A range that the client dropped is no loss: its declaration is the first record behind it.
         """
         lost: list[Lost] = []
         for item in items:
             if isinstance(item, Damage):
-                self.damaged = self.changed = self._suspect_new = True
-                self._suspects = set(self.streams)
+                self.damaged = self.changed = True
                 continue
             stream = self.streams.get(item.stream)
             if stream is None:
-                stream = self.streams[item.stream] = StreamProgress()
+                stream = self.streams[item.stream] = StreamProgress(item.first_seq if self.blind else 0)
                 self.changed = True
-                if self._suspect_new:
-                    self._suspects.add(item.stream)
-            if item.first_seq > stream.next_seq and item.stream in self._suspects:
-                lost.append(Lost(item.stream, stream.next_seq, item.first_seq - stream.next_seq))
-            self._suspects.discard(item.stream)
+            if item.first_seq > stream.next_seq:
+                missing = _undeclared(item, stream.next_seq)
+                if missing:
+                    lost.append(Lost(item.stream, stream.next_seq, missing))
+                    self.damaged = self.changed = True
             stream.next_seq = max(stream.next_seq, item.first_seq + item.n)
             if isinstance(item, EventRecord):
                 if item.payload.startswith(_ENDED):
@@ -99,3 +108,38 @@ class Progress:
                     stream.status, stream.owned = None, True
                     self.changed = True
         return lost
+
+    def replay(self, items: Iterable[Item]) -> None:
+        """Take note of what was acknowledged before: it may be damaged by now, and nothing of it is lost."""
+        for item in items:
+            if not isinstance(item, Damage):
+                stream = self.streams.setdefault(item.stream, StreamProgress())
+                stream.next_seq = max(stream.next_seq, item.first_seq)
+                self.note([item])
+
+    def rewind(self, next_seqs: Mapping[str, int]) -> None:
+        """Be as it was when *next_seqs* came next in each stream: what came after is read again."""
+        for name, stream in self.streams.items():
+            stream.next_seq = next_seqs.get(name, 0)
+
+    def note_refused(self, refused: Iterable[Refused]) -> list[Lost]:
+        """What the process refused and had no time to declare, all it wrote having been read."""
+        lost: list[Lost] = []
+        for name, first_seq, n in refused:
+            stream = self.streams.setdefault(name, StreamProgress())
+            if first_seq + n <= stream.next_seq:
+                continue  # it was declared, and only this note of it was not taken back any more
+            if first_seq > stream.next_seq:
+                lost.append(Lost(name, stream.next_seq, first_seq - stream.next_seq))
+                self.damaged = True
+            lost.append(Lost(name, first_seq, n, "dropped"))
+        return lost
+
+
+def _undeclared(item: Record, next_seq: int) -> int:
+    """How many of the seqs from *next_seq* up to *item* are missing and not declared by *item* itself."""
+    if isinstance(item, EventRecord) and item.payload.startswith(_DECLARED):
+        said = orjson.loads(item.payload)
+        if said.get("first_seq") + said.get("count") == item.first_seq:
+            return max(0, int(said["first_seq"]) - next_seq)
+    return item.first_seq - next_seq

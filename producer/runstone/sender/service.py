@@ -121,27 +121,32 @@ class Service:
                 self._stopped = True
                 self._waking.stir()
                 return
+            short = self._waking.take_short()
             for session in list(self._delivery.sessions.values()):
                 try:
-                    self._attend(session)
+                    self._attend(session, short=short)
                 except OSError as wrong:
                     log.warning("session %s: %s; it is tried again", session.id, wrong)
             self._say_who_is_stranded()
             grown = [
                 self._syncing[session.id]
                 for session in self._delivery.sessions.values()
-                if self._syncing[session.id].due(session.tail.position, session.tail.has_more())
+                if self._syncing[session.id].due(
+                    session.tail.position,
+                    more=session.tail.has_more(),
+                    gone=not (session.alive or session.elsewhere),
+                )
             ]
             if grown:
                 await loop.run_in_executor(self._executor, _sync_all, grown)
 
-    def _attend(self, session: Session) -> None:
+    def _attend(self, session: Session, *, short: bool) -> None:
         session.broken = False
         if session.alive:
             session.look()
             if not session.alive:
                 self._waking.stir()
-        session.remove_acknowledged()
+        session.remove_acknowledged(short=short)
         session.save()
         if session.drained and not session.ended and not session.ending and session.link:
             session.ending = True

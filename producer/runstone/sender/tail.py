@@ -32,11 +32,15 @@ class Position(NamedTuple):
 
 @dataclass(slots=True)
 class Slab:
-    """Items in order of each stream, the position behind them, and the bytes they took in the spool."""
+    """Items in order of each stream, the position behind them, and the bytes they took in the spool.
+
+    ``closed``: the writer's END was the last of them.
+    """
 
     items: list[Item]
     end: Position
     size: int
+    closed: bool = False
 
 
 class Tail:
@@ -101,7 +105,7 @@ class Tail:
                 self.close()
                 self.position = Position(self.position.segment + 1, HEADER_SIZE)
             if size or items:
-                return Slab(items, self.position, size)
+                return Slab(items, self.position, size, reader.closed)
             if not reader.ended:
                 return None
 
@@ -113,16 +117,16 @@ class Tail:
                 break
             except (FileNotFoundError, ValueError) as wrong:
                 later = [n for n in self._folder.segment_numbers() if n > number]
-                if not later:
-                    if final and not isinstance(wrong, FileNotFoundError):
-                        log.warning("session %s: segment %d is lost: %s", self._folder.session, number, wrong)
-                        self._lost = True
-                        self.position = Position(number + 1, HEADER_SIZE)
+                if not later and (not final or isinstance(wrong, FileNotFoundError)):
                     self.finished = final
                     return None
-                log.warning("session %s: segment %d is lost: %s", self._folder.session, number, wrong)
+                log.warning(
+                    "%s is lost: %s. What it held is declared as damaged in the runs; "
+                    "'runstone spool verify %s' tells more",
+                    self._folder.segment(number), wrong, self._folder.path,
+                )  # fmt: skip
                 self._lost = True
-                self.position = Position(later[0], HEADER_SIZE)
+                self.position = Position(later[0] if later else number + 1, HEADER_SIZE)
         while reader.position < offset and not reader.ended:
             # Acknowledged already; read once more for the names of streams and series.
             before = reader.position
@@ -132,5 +136,7 @@ class Tail:
         if reader.position < offset and not final:
             reader.close()
             return None
+        # A hole that begins before the position may have taken what comes after it.
+        self._lost |= reader.position > offset
         self._reader = reader
         return reader

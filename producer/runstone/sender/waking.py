@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from runstone.spool.layout import ASLEEP_SIZE, MachineFolder
+from runstone.spool.layout import ASLEEP_SIZE, SHORT, MachineFolder
 
 RECHECK: Final = 0.2
 """Seconds: the longest sleep, hence what a lost wake-up costs."""
@@ -36,6 +36,12 @@ class Waking:
         os.close(self._fifo)
         self._asleep[0] = 0
         self._asleep.close()
+
+    def take_short(self) -> bool:
+        """Whether a process found no room in the spool since this was asked last."""
+        short = bool(self._asleep[SHORT])
+        self._asleep[SHORT] = 0
+        return short
 
     def stir(self) -> None:
         """End the current sleep, or the next one before it begins."""

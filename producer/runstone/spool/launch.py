@@ -52,6 +52,8 @@ class Launcher:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return self._leaving()
+        except OSError:
+            return True
         finally:
             os.close(descriptor)
         return True
@@ -101,12 +103,12 @@ class Launcher:
             self._launch()
 
     def _launch(self) -> None:
-        import subprocess  # noqa: PLC0415  # importing runstone must stay cheap
-
         if not sys.executable:
             notices.warn_once("sender", "no sender can be started here: this program embeds Python")
             return
         try:
+            import subprocess  # noqa: PLC0415  # importing runstone must stay cheap
+
             started = subprocess.Popen(
                 [sys.executable, "-m", "runstone.sender", "--spool", str(self._root)],
                 stdin=subprocess.DEVNULL,
@@ -116,7 +118,7 @@ class Launcher:
                 cwd=_home(),
             )
             started.wait()
-        except OSError as wrong:
+        except (OSError, ImportError) as wrong:  # a process without free descriptors imports nothing either
             notices.warn_once(
                 "sender", f"the sender could not be started ({wrong}); the spool keeps the data"
             )

@@ -18,6 +18,8 @@ LOCAL_STATE: Final = Path("/var/tmp")  # noqa: S108  # `MachineFolder.make` insi
 SEGMENT_SUFFIX: Final = ".seg"
 CAUSE_SIZE: Final = 64
 ASLEEP_SIZE: Final = 8
+SHORT: Final = 1
+"""The byte of ``asleep`` that a writer sets when it finds no room."""
 ACK: Final = struct.Struct("<IIQ")
 """The ``ack`` file: CRC-32 of the rest, segment number, position in it."""
 
@@ -32,8 +34,15 @@ class SessionFolder:
         self.json = path / "session.json"
         self.cause = path / "cause"
         self.ack = path / "ack"
+        self.refused = path / "refused"
+        self.settled = path / "settled"
         self.uploads = path / "uploads"
         self.ended = path / "ended"
+
+    @property
+    def machine(self) -> "MachineFolder":
+        """The folder that the session lies in."""
+        return MachineFolder(self.path.parent.parent)
 
     def segment(self, number: int) -> Path:
         """The segment of that number, from 1."""
@@ -79,6 +88,14 @@ class MachineFolder:
         self.sessions = path / "sessions"
         self.rejected = path / "rejected"
 
+    @property
+    def of_this_boot(self) -> bool:
+        """Whether it was made since this machine was started, so that nothing in it was lost with the power.
+
+        Containers on this machine have machine ids of their own, and its boot's.
+        """
+        return self.path.name.rpartition("-")[2] == boot_id()
+
     def destination(self, uri: str) -> Path:
         """What the sender knows about a tracking URI."""
         return self.destinations / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.json"
@@ -96,15 +113,23 @@ class MachineFolder:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
-        if self.path.stat().st_uid != os.getuid():
-            raise ValueError(f"{self.path} belongs to another user")
+        owner = self.path.stat().st_uid
+        if owner != os.getuid():
+            raise ValueError(f"{self.path} belongs to another user (uid {owner}, this is {os.getuid()})")
         for folder in (self.sessions, self.destinations, self.rejected):
             folder.mkdir(mode=0o700, exist_ok=True)
         _put(self.format, b"%d" % FORMAT)
-        found = self.format.read_text().strip()
-        if found != str(FORMAT):
-            raise ValueError(f"{self.path} is a spool of format {found}; this program knows {FORMAT}")
+        found = self.format.read_bytes()[:20].strip()
+        if found != b"%d" % FORMAT:
+            other = found.decode() if found.isdigit() else "unknown"
+            raise ValueError(
+                f"{self.path} was written by another version of runstone (format {other}; "
+                f"this one knows {FORMAT})"
+            )
         _put(self.asleep, bytes(ASLEEP_SIZE))
+        if self.asleep.stat().st_size < ASLEEP_SIZE:  # the machine died while it was made
+            with self.asleep.open("r+b") as asleep:
+                asleep.write(bytes(ASLEEP_SIZE))
         try:
             os.mkfifo(self.wake, 0o600)
         except FileExistsError:
@@ -135,15 +160,24 @@ def spool_root() -> Path:
     """
     if chosen := os.environ.get("RUNSTONE_SPOOL"):
         return Path(chosen).absolute()
-    state = os.environ.get("XDG_STATE_HOME", "")
-    local = LOCAL_STATE / f"runstone-{os.getuid()}"
-    try:
-        base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    except RuntimeError:
-        base = local
-    if file_system_of(base) in NETWORK:
-        base = local
+    base = _state_folder()
+    if base is None or file_system_of(base) in NETWORK:
+        base = LOCAL_STATE / f"runstone-{os.getuid()}"
     return base / "runstone" / "spool"
+
+
+def avoided_state_folder() -> Path | None:
+    """The user's state folder, where `spool_root` avoids it because it is on a network file system."""
+    base = None if os.environ.get("RUNSTONE_SPOOL") else _state_folder()
+    return base if base is not None and file_system_of(base) in NETWORK else None
+
+
+def _state_folder() -> Path | None:
+    state = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        return Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
 
 
 def this_machine(root: Path) -> MachineFolder:

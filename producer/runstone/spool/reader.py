@@ -114,14 +114,15 @@ class SegmentReader:
     Attributes:
         header: the segment's. position: of the next record in the file.
         ended: whether the writer closed the segment (or, with ``final``, nothing more can follow).
+        closed: whether the writer did.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the segment.
 
         Raises:
-            OSError: it cannot be opened or read.
-            ValueError: it is no segment of this format.
+            OSError: it cannot be opened or read. OtherFormat: it is of another format.
+            ValueError: it is no segment.
         """
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -131,6 +132,7 @@ class SegmentReader:
             raise
         self.position = HEADER_SIZE
         self.ended = False
+        self.closed = False
         self._streams: dict[int, tuple[str, int]] = {}
         self._names: dict[int, bytes] = {}
         self._bulk = _BULK_LEAST
@@ -164,7 +166,7 @@ class SegmentReader:
             left = len(block) - at
             here = self.position + at
             if here + RECORD.size > size:
-                self.ended = True
+                self.ended = self.closed = True
                 break
             if left < RECORD.size:
                 # Either the block ends here, or the file does: a writer without mmap has not got further.
@@ -220,7 +222,7 @@ class SegmentReader:
         items: list[Item],
     ) -> None:
         if kind == END:
-            self.ended = True
+            self.ended = self.closed = True
             return
         if kind == STREAM:
             self._streams[stream] = payload[8:].decode(), STREAM_PAYLOAD.unpack_from(payload)[0]

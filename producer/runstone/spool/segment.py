@@ -64,7 +64,12 @@ SERIES_PAYLOAD: Final = struct.Struct("<II")
 CRC: Final = struct.Struct("<I")
 
 _HEADER: Final = struct.Struct("<8sIIIQQQ16sH")
-_HEADER_CRC: Final = struct.Struct("<I")
+_COPY_AT: Final = 4000
+"""Where the header page holds its fields again, without the uri: it is all that reading the records needs."""
+
+
+class OtherFormat(OSError):
+    """A segment of a format that this program does not know; nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class SegmentHeader:
         size: of the whole file in bytes, as allocated.
         created_ns, created_mono_ns: both clocks when it was made.
         uri: the destination, as the client was given it; at most 2000 bytes.
+        damaged: the page is; this comes from the copy of its fields, and ``uri`` is empty.
     """
 
     session: str
@@ -87,34 +93,48 @@ class SegmentHeader:
     created_ns: int
     created_mono_ns: int
     uri: str
+    damaged: bool = False
 
 
 def pack_header(header: SegmentHeader) -> bytes:
-    """The first `HEADER_SIZE` bytes of a segment: fields, uri, zeros, and a CRC-32 in the last four."""
+    """The first `HEADER_SIZE` bytes of a segment: fields, uri, zeros, the fields again, two CRC-32."""
     uri = header.uri.encode()
     fields = _HEADER.pack(
         MAGIC, FORMAT, header.number, header.salt, header.size, header.created_ns, header.created_mono_ns,
         bytes.fromhex(header.session), len(uri),
     )  # fmt: skip
-    page = (fields + uri).ljust(HEADER_SIZE - 4, b"\0")
-    return page + _HEADER_CRC.pack(crc32(page))
+    page = (fields + uri).ljust(_COPY_AT, b"\0") + fields + CRC.pack(crc32(fields))
+    page = page.ljust(HEADER_SIZE - CRC.size, b"\0")
+    return page + CRC.pack(crc32(page))
 
 
 def unpack_header(page: bytes) -> SegmentHeader:
     """The header in the first page of a file.
 
     Raises:
-        ValueError: the page is no header of this format; the message says why.
+        ValueError: the page is no header; the message says why.
+        OtherFormat: it is one of another format.
     """
-    if len(page) < HEADER_SIZE or page[:8] != MAGIC:
+    fields, copy = page[: _HEADER.size], page[_COPY_AT : _COPY_AT + _HEADER.size]
+    damaged = len(page) < HEADER_SIZE or CRC.unpack_from(page, HEADER_SIZE - CRC.size)[0] != crc32(
+        page[: HEADER_SIZE - CRC.size]
+    )
+    if damaged:
+        if len(page) < HEADER_SIZE or CRC.unpack_from(page, _COPY_AT + _HEADER.size)[0] != crc32(copy):
+            wrong = (
+                "its first page is damaged (checksum)"
+                if page[:8] == MAGIC
+                else "it does not begin with RUNSTONE"
+            )
+            raise ValueError(f"no segment of a spool: {wrong}")
+        fields = copy
+    magic, version, number, salt, size, created, mono, session, uri_length = _HEADER.unpack(fields)
+    if magic != MAGIC:
         raise ValueError("no segment of a spool: it does not begin with RUNSTONE")
-    _magic, version, number, salt, size, created, mono, session, uri_length = _HEADER.unpack_from(page)
     if version != FORMAT:
-        raise ValueError(f"a segment of spool format {version}; this program knows {FORMAT}")
-    if _HEADER_CRC.unpack_from(page, HEADER_SIZE - 4)[0] != crc32(page[: HEADER_SIZE - 4]):
-        raise ValueError("its first page is damaged (checksum)")
-    uri = page[_HEADER.size : _HEADER.size + uri_length].decode()
-    return SegmentHeader(session.hex(), number, salt, size, created, mono, uri)
+        raise OtherFormat(f"a segment of spool format {version}; this program knows {FORMAT}")
+    uri = "" if damaged else page[_HEADER.size : _HEADER.size + uri_length].decode()
+    return SegmentHeader(session.hex(), number, salt, size, created, mono, uri, damaged)
 
 
 def pack_record(

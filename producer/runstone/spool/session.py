@@ -8,6 +8,7 @@ alive) and leaves the folder alone; the child's first record makes a session of 
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import mmap
@@ -28,8 +29,20 @@ from runstone.events.limits import MIB
 from runstone.inputs import clean
 from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
 from runstone.spool.artifact_room import ARTIFACT_LIMIT, ArtifactRoom
+from runstone.spool.file_systems import NETWORK, file_system_of
 from runstone.spool.launch import Launcher
-from runstone.spool.layout import ACK, CAUSE_SIZE, SEGMENT_SUFFIX, MachineFolder, SessionFolder, this_machine
+from runstone.spool.layout import (
+    ACK,
+    CAUSE_SIZE,
+    LOCAL_STATE,
+    SEGMENT_SUFFIX,
+    SHORT,
+    MachineFolder,
+    SessionFolder,
+    avoided_state_folder,
+    this_machine,
+)
+from runstone.spool.refused import RefusedFile
 from runstone.spool.writer import Writer
 
 FIRST_SIZE: Final = MIB
@@ -41,6 +54,12 @@ PAUSE_MOST_S: Final = 0.05
 
 RESERVED: Final = 4 * MIB
 """Bytes above the spool's limit that params, tags and ends may still use."""
+
+PASSING: Final = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN),
+    *(errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT),
+}
+"""Why a session may fail to begin now and begin later; any other fault lasts."""
 
 
 class Session:
@@ -70,7 +89,7 @@ class Session:
         self._machine: MachineFolder = this_machine(root)
         self.artifact_room = ArtifactRoom(self._machine, artifact_limit, limit)
         self.launcher = Launcher(root, self._machine, offline=offline or disabled)
-        self.writer = Writer(self.next_segment, self._id, self._check, self._full)
+        self.writer = Writer(self.next_segment, self._id, self._check, self._full, self._note_refused)
         self._disabled = self.writer.dead = disabled
         self.folder: SessionFolder | None = None
         self.uploads: list[str] = []
@@ -79,7 +98,8 @@ class Session:
         self._mapped = False
         self._lock = -1
         self._wake = -1
-        self._cause: mmap.mmap | None = None
+        self._cause = -1
+        self._refused: RefusedFile | None = None
         self._asleep: mmap.mmap | None = None
         self._finding_seen = 0
         self._trouble = ""
@@ -110,21 +130,32 @@ class Session:
         if room < size:
             size = least
         if room < size:
-            self._trouble = f"{self._limit} bytes are reached, see RUNSTONE_SPOOL_LIMIT"
+            self._no_room(f"{self._limit} bytes are reached")
             return None
+        segment = None
         try:
             segment = create_segment(self.folder, number, size, self.uri, self._mapped)
             if number == 1:
                 self._announce(self.folder)
-        except OSError as wrong:
-            self._trouble = str(wrong)
+        except (OSError, ValueError) as wrong:
+            if segment is not None:
+                segment.close()
             if number == 1:
-                self._nowhere(wrong)
+                self._cannot_begin(wrong)
+            else:
+                self._no_room(str(wrong))
             return None
         return segment
 
+    def _no_room(self, reason: str) -> None:
+        """The sender shall remove now what it keeps for a while after the acknowledgement."""
+        self._trouble = reason
+        if self._asleep is not None:
+            self._asleep[SHORT] = 1
+
     def _open(self) -> bool:
         """Make the folder, its lock and its cause; `session.json` follows when the first segment is there."""
+        folder = None
         try:
             self._machine.make()
             folder = self._machine.session(new_session_id())
@@ -132,17 +163,53 @@ class Session:
             folder.uploads.mkdir(mode=0o700)
             self._lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._cause = _map(folder.cause, CAUSE_SIZE)
-            self._asleep = _map(self._machine.asleep, 0)
+            folder.cause.write_bytes(bytes(CAUSE_SIZE))
+            self._cause = os.open(folder.cause, os.O_WRONLY | os.O_CLOEXEC)
+            self._refused = RefusedFile(folder.refused)
             self._wake = os.open(self._machine.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._mapped = allocation_binds(folder.path)
+            if self._mapped:
+                self._asleep = _map(self._machine.asleep)
         except (OSError, ValueError) as wrong:
-            self._nowhere(wrong)
+            self._close()
+            if folder is not None:
+                _remove(folder.path)
+            self._cannot_begin(wrong)
             return False
         self.folder = folder
-        self.writer.asleep = self._asleep
+        if self._asleep is not None:
+            # Elsewhere nobody can see that the sender sleeps: it looks by itself, five times a second.
+            self.writer.asleep = self._asleep
         self.writer.wake = self.wake
+        self._say_where()
         return True
+
+    def _close(self) -> None:
+        """Close what `_open` opened."""
+        for descriptor in (self._lock, self._wake, self._cause):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._wake = self._cause = -1
+        if self._refused is not None:
+            self._refused.close()
+            self._refused = None
+        self._asleep = None
+
+    def _say_where(self) -> None:
+        """Tell of network file systems, which the spool's place must not be on."""
+        kind = file_system_of(self._machine.path)
+        if kind in NETWORK:
+            notices.warn_once(
+                "network",
+                f"the spool {self._root} lies on a network file system ({kind}), where locks and caches "
+                "are not to be relied on; name a folder on a local disk by RUNSTONE_SPOOL",
+            )
+        elif (avoided := avoided_state_folder()) and self._root.is_relative_to(LOCAL_STATE):
+            notices.warn_once(
+                "network",
+                f"{avoided} is on a network file system, so what is logged lies in {self._root} on this "
+                "machine; another folder on a local disk can be named by RUNSTONE_SPOOL",
+            )
 
     def _announce(self, folder: SessionFolder) -> None:
         said = {
@@ -158,7 +225,10 @@ class Session:
         temporary.write_bytes(orjson.dumps(said))
         temporary.rename(folder.json)
 
-    def _nowhere(self, wrong: Exception) -> None:
+    def _cannot_begin(self, wrong: Exception) -> None:
+        if isinstance(wrong, OSError) and wrong.errno in PASSING:
+            self._trouble = str(wrong)
+            return
         self.writer.dead = True
         notices.warn_once(
             "nowhere",
@@ -167,37 +237,46 @@ class Session:
         )
 
     def _used(self) -> int:
-        """Bytes that segments of all sessions occupy."""
+        """Bytes that segments of all sessions occupy, those that earlier boots left included."""
+        machine, _, _boot = self._machine.path.name.rpartition("-")
         used = 0
-        for session in _entries(self._machine.sessions):
-            for entry in _entries(session):
-                try:
-                    used += entry.stat().st_blocks * 512 * entry.name.endswith(SEGMENT_SUFFIX)
-                except OSError:
-                    continue  # the sender has just removed it
+        for boot in _entries(self._root):
+            if not boot.name.startswith(f"{machine}-"):
+                continue
+            for session in _entries(MachineFolder(Path(boot.path)).sessions):
+                for entry in _entries(session):
+                    try:
+                        used += entry.stat().st_blocks * 512 * entry.name.endswith(SEGMENT_SUFFIX)
+                    except OSError:
+                        continue  # the sender has just removed it
         return used
 
-    def _full(self) -> None:
+    def _full(self, reason: str) -> None:
         notices.warn_once(
             "full",
-            f"the spool {self._root} takes no more for now ({self._trouble}): new metric points are refused "
-            "until there is room again; how many is shown on the run",
+            f"the spool {self._root} takes no more for now ({reason or self._trouble}): new metric points "
+            "are refused until there is room again; how many is shown on the run. Free space there, raise "
+            "RUNSTONE_SPOOL_LIMIT, or name a folder on another local disk by RUNSTONE_SPOOL",
         )
+
+    def _note_refused(self, stream: str, first_seq: int, count: int) -> None:
+        if self._refused is not None:
+            self._refused.note(stream, first_seq, count)
 
     def wake(self) -> None:
         """Wake the sender; where nobody sleeps or the pipe is full, nothing happens."""
-        if self._asleep is None:
-            return
-        self._asleep[0] = 0
+        if self._asleep is not None:
+            self._asleep[0] = 0
         try:
             os.write(self._wake, b"\1")
         except OSError:
             pass
 
     def _check(self) -> None:
-        self.launcher.check()
-        self.show_finding()
-        self._look_at_uploads()
+        with contextlib.suppress(OSError):  # a disk in trouble is seen by who writes
+            self.launcher.check()
+            self.show_finding()
+            self._look_at_uploads()
 
     def show_finding(self) -> None:
         """Say once what the sender has found out about the destination, where it is a reason to warn."""
@@ -215,8 +294,8 @@ class Session:
 
     def acknowledged(self, position: tuple[int, int]) -> bool:
         """Whether the broker has acknowledged everything before *position* (segment number, offset)."""
-        if self.writer.dead or self.folder is None:
-            return self._disabled or (position == (0, 0) and not self.writer.dead)
+        if self.writer.dead or self.writer.undeclared or self.folder is None:
+            return self._disabled or (position == (0, 0) and not (self.writer.dead or self.writer.undeclared))
         try:
             found = self.folder.ack.read_bytes()
         except OSError:
@@ -238,6 +317,8 @@ class Session:
         while True:
             self.wake()
             self._check()
+            if self.writer.undeclared:
+                position = self.writer.position()
             while waiting and self._settled(waiting[0]):  # thousands of files: the first tells enough
                 waiting.popleft()
             if self.acknowledged(position) and not waiting:
@@ -282,34 +363,30 @@ class Session:
             return None
 
     def finish(self) -> None:
-        """At exit: declare what was refused, see that a sender is there, say what it found out."""
+        """At exit: declare what was refused, say that this is all, see that a sender is there."""
         if self.folder is None:
             return
         self.writer.position()
+        self.writer.finish()
         self.wake()
-        self.launcher.finish()
-        self.show_finding()
-        self._look_at_uploads()
+        with contextlib.suppress(OSError):
+            self.launcher.finish()
+            self.show_finding()
+            self._look_at_uploads()
 
     def mark_cause(self, signal_number: int) -> None:
         """Leave the signal that ends the process to the sender; takes no lock."""
-        if self._cause is not None:
-            self._cause[0] = signal_number
+        if self._cause >= 0:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._cause, bytes([signal_number]), 0)
 
     def forget(self) -> None:
         """In the child after a fork: this session is the parent's."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
-        self._cause = None
+        self._close()
         self.folder = None
         self.uploads = []
         self.rejected = set()
         self.writer.asleep = bytearray(1)
-        self._asleep = None
         self.writer.forget()
         self.artifact_room.forked()
         self.launcher.forget()
@@ -335,15 +412,20 @@ def _rejection(told: Path) -> str:
     return f"artifact {path!r} was rejected and will not be stored: {reason}; {where}"
 
 
-def _map(path: Path, size: int) -> mmap.mmap:
-    """A small file mapped for reading and writing; made with *size* bytes where it is not there."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _map(path: Path) -> mmap.mmap:
+    """A small file mapped for reading and writing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if size:
-            os.write(descriptor, bytes(size))
-        return mmap.mmap(descriptor, size)
+        return mmap.mmap(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove what was made of a session that cannot begin."""
+    import shutil  # noqa: PLC0415  # importing runstone must stay cheap
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def user_name() -> str:

@@ -15,7 +15,11 @@ Record states: ``zeros → body stored → crc stored``; a reader takes only the
 
 A stream is in one of three states towards the current segment: *defined* (the quick way is open), *not
 defined* (the next record defines it), *refusing* (the spool was full: its points take a seq each and are
-not stored; the next record of it that is stored is preceded by a ``range_declared``).
+not stored; the next record of it that is stored is preceded by a ``range_declared``). What is refused is told
+to `refused.RefusedFile` at each call, so that a process that is killed leaves it to the sender.
+
+The last `reserve` bytes of a segment are for what is no point, when no further segment can be had: so params,
+tags and the end of a run have room on a full disk too.
 
 After a fork the child calls `forget`: it gets a session of its own, all seqs begin again at 0.
 """
@@ -57,6 +61,9 @@ from runstone.spool.segment import (
 )
 
 SECOND_NS: Final = 1_000_000_000
+
+RESERVE_MOST: Final = 64 * limits.KIB
+"""Bytes at a segment's end that only records other than points may use: some 400 params and tags."""
 
 _pack_body = POINT_BODY.pack
 _pack_crc = CRC.pack
@@ -106,7 +113,8 @@ class Writer:
             that the record may use the reserved share. None: there is no room for it now.
         session: the session's id, once there is a segment.
         check: called about once a second by a thread that appends, without the lock.
-        full: called when the spool begins to refuse.
+        full: called with the reason when the spool begins to refuse.
+        refused: called with what is refused of a stream and not declared: its name, the first seq, how many.
 
     Attributes:
         asleep: its first byte is 1 while the sender sleeps. wake: wakes it.
@@ -118,12 +126,14 @@ class Writer:
         next_segment: Callable[[int, int, bool], SegmentFile | None],
         session: Callable[[], str],
         check: Callable[[], None],
-        full: Callable[[], None],
+        full: Callable[[str], None],
+        refused: Callable[[str, int, int], None],
     ) -> None:
         self._next_segment = next_segment
         self._session = session
         self._check = check
         self._on_full = full
+        self._note_refused = refused
         self._streams: dict[str, Stream] = {}
         self.asleep: mmap.mmap | bytearray = bytearray(1)
         self.wake: Callable[[], None] = _nothing
@@ -263,6 +273,25 @@ class Writer:
                     self._append(EVENT, stream, None, b"", True)
             return self._number, self._at
 
+    @property
+    def undeclared(self) -> bool:
+        """Whether something was refused and even its declaration found no room."""
+        return any(stream.refused for stream in self._streams.values())
+
+    def finish(self) -> None:
+        """Write END: a reader that gets there without damage has seen all. A later record opens a segment."""
+        with self._lock:
+            if self._busy or self._segment is None:
+                return
+            try:
+                self._put(END, 0, 0, None, b"")
+            except OSError:
+                return
+            segment, self._segment = self._segment, None
+            self._memory = None
+            self._limit = 0
+            segment.close()
+
     def forget(self) -> None:
         """In the child after a fork: leave the parent's segment alone and begin anew."""
         segment, self._segment = self._segment, None
@@ -309,7 +338,7 @@ class Writer:
         time: int | None = None,
     ) -> None:
         if self._full and monotonic_ns() > self._retry_ns:
-            self._roll(POINT_SIZE, False)
+            self._roll(POINT_SIZE)
         if stream.prologue is not None and stream.next_seq == 0:
             prologue, stream.prologue = stream.prologue, None
             self._append_now(EVENT, stream, None, orjson.dumps(to_json(prologue())), True)
@@ -320,7 +349,17 @@ class Writer:
         declared = stream.refused == 0
         taken = vital or not self._full
         if not (taken and declared and self._store(kind, stream, key, payload, vital, time)):
-            _refuse(stream)
+            self._refuse(stream)
+
+    def _refuse(self, stream: Stream) -> None:
+        """Count a record that is not stored; it takes a seq, so that the ledger shows the hole."""
+        if stream.refused == 0:
+            stream.base, stream.next = stream.next_seq, 0
+            stream.refused_from = stream.base
+            stream.defined_in = stream.open_in = 0
+        stream.refused += 1
+        stream.base += 1
+        self._note_refused(stream.name, stream.refused_from, stream.refused)
 
     def _declare(self, stream: Stream) -> None:
         declared = RangeDeclared(
@@ -333,6 +372,7 @@ class Writer:
         )
         if self._store(EVENT, stream, None, orjson.dumps(to_json(declared)), True):
             stream.refused = 0
+            self._note_refused(stream.name, 0, 0)
 
     def _store(
         self,
@@ -347,37 +387,55 @@ class Writer:
         name = stream.name.encode()
         key_payload = b"" if key is None else orjson.dumps(list(key) if type(key) is SeriesKey else key)
         record = padded(RECORD.size + len(payload))
-        stream_record = padded(RECORD.size + STREAM_PAYLOAD.size + len(name))
-        key_record = padded(RECORD.size + len(key_payload))
+        # A definition is written twice: a damaged place does not cost the records that refer to it.
+        stream_records = 2 * padded(RECORD.size + STREAM_PAYLOAD.size + len(name))
+        key_records = 2 * padded(RECORD.size + len(key_payload))
         try:
             while True:
                 segment = self._segment
                 new_stream = segment is None or stream.defined_in != self._number
                 new_key = key is not None and key not in self._keys
-                crowded = self._defined >= INDEX_MAX if new_stream else len(self._keys) >= INDEX_MAX
-                end = self._at + stream_record * new_stream + key_record * new_key + record
-                if segment is None or end > segment.size or (crowded and (new_stream or new_key)):
-                    if not self._roll(stream_record + key_record + record, vital):
+                crowded = (self._defined if new_stream else len(self._keys)) >= INDEX_MAX
+                crowded = crowded and (new_stream or new_key)
+                end = self._at + stream_records * new_stream + key_records * new_key + record
+                if segment is None or crowded or end > segment.size - reserve(segment.size):
+                    need = stream_records + key_records + record
+                    if self._roll(need):
+                        continue
+                    if not vital:
                         return False
-                elif new_stream:
+                    if segment is None or crowded or end > segment.size:
+                        if self._roll(need, reserved=True):
+                            continue
+                        return False
+                if new_stream:
                     self._define_stream(stream, name)
                 elif new_key and key is not None:
                     index = len(self._keys) + 1
                     if self._put(KEY, 0, index, None, key_payload):
                         self._keys[key] = index
+                        self._put_again(KEY, 0, index, key_payload)
                 elif self._put(kind, stream.index, self._keys[key] if key else 0, stream, payload, time):
                     return True
-        except OSError:
-            self._enter_full()
+        except OSError as wrong:
+            self._enter_full(str(wrong))
             return False
 
     def _define_stream(self, stream: Stream, name: bytes) -> None:
         base = stream.next_seq
-        if self._put(STREAM, self._defined + 1, 0, None, STREAM_PAYLOAD.pack(base) + name):
-            self._defined += 1
-            stream.base, stream.next, stream.index = base, 0, self._defined
+        index = self._defined + 1
+        if self._put(STREAM, index, 0, None, STREAM_PAYLOAD.pack(base) + name):
+            self._defined = index
+            stream.base, stream.next, stream.index = base, 0, index
             stream.defined_in = self._number
             stream.open_in = 0 if stream.closed else self._number
+            self._put_again(STREAM, index, 0, STREAM_PAYLOAD.pack(base) + name)
+
+    def _put_again(self, kind: int, index: int, key: int, payload: bytes) -> None:
+        try:
+            self._put(kind, index, key, None, payload)
+        except OSError:
+            pass  # the first one is there
 
     def _put(
         self,
@@ -417,28 +475,27 @@ class Writer:
                 counted.next += 1
             return True
 
-    def _roll(self, need: int, vital: bool) -> bool:
-        """Go on in a new segment with room for *need* bytes. False: there is no space for it."""
-        if self.dead:
+    def _roll(self, need: int, *, reserved: bool = False) -> bool:
+        """Go on in a new segment with room for *need* bytes. False: there is no space for it.
+
+        *reserved*: what the spool keeps above its limit may be used, by what is no point.
+        """
+        if self.dead or (self._full and not reserved and monotonic_ns() <= self._retry_ns):
             return False
         number = self._number + 1
-        need += HEADER_SIZE
-        segment = self._next_segment(number, need, False)
+        segment = self._next_segment(number, HEADER_SIZE + need + need // 15 + 1, reserved)
         if segment is None:
             self._enter_full()
-            segment = self._next_segment(number, need, True) if vital and not self.dead else None
-            if segment is None:
-                return False
-        else:
-            self._full = False
+            return False
+        self._full = reserved
         old, keys = self._segment, dict[str | SeriesKey, int]()
-        limit = 0 if self._full or segment.memory is None else segment.size
+        limit = 0 if self._full or segment.memory is None else segment.size - reserve(segment.size)
         try:
             self._put(END, 0, 0, None, b"")
-        except OSError:
+        except OSError as wrong:
             # Without it no reader goes on: the old segment stays, and the new one is made again later.
             segment.close()
-            self._enter_full()
+            self._enter_full(str(wrong))
             return False
         self._segment = segment
         self._memory = segment.memory
@@ -452,22 +509,17 @@ class Writer:
             old.close()
         return True
 
-    def _enter_full(self) -> None:
+    def _enter_full(self, reason: str = "") -> None:
         self._retry_ns = monotonic_ns() + SECOND_NS
         self._limit = 0
         if not self._full and not self.dead:
             self._full = True
-            self._on_full()
+            self._on_full(reason)
 
 
-def _refuse(stream: Stream) -> None:
-    """Count a record that is not stored; it takes a seq, so that the ledger shows the hole."""
-    if stream.refused == 0:
-        stream.base, stream.next = stream.next_seq, 0
-        stream.refused_from = stream.base
-        stream.defined_in = stream.open_in = 0
-    stream.refused += 1
-    stream.base += 1
+def reserve(size: int) -> int:
+    """Bytes at the end of a segment of *size* that only records other than points may use."""
+    return min(RESERVE_MOST, size // 16)
 
 
 def ended(stream: Stream) -> RunEndedError:
