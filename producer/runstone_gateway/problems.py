@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from aiohttp import web
@@ -49,8 +50,19 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
     return response
 
 
+def _is_text(address: str) -> bool:
+    try:
+        unquote_to_bytes(address).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what no route expected into a problem with an id; the trace goes to the log alone."""
+    if not _is_text(request.raw_path):
+        wrong = "the address is not UTF-8, percent-encoded; two names would become one"
+        return problem(400, "Bad Request", wrong, error_code="INVALID_PARAMETER_VALUE", message=wrong)
     try:
         return await handler(request)
     except web.HTTPException as refused:

@@ -36,6 +36,8 @@ async def fail(_request):
         ("GET", "/fail", 500),
         ("GET", f"{API}/runs/create", 405),
         ("GET", f"{API}/nothing%0Ahere", 404),
+        ("GET", f"{API}/nothing%FF", 400),
+        ("GET", "/problem?path=%ED%A0%80", 400),
         ("GET", f"{API}/traces/1", 501),
         ("POST", f"{API}/runs/create", 400),
     ],
