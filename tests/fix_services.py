@@ -1,6 +1,8 @@
 """A real Kafka and a real Postgres, started once a session; fresh topics and a cloned database per test.
 
 - ``kafka``: the bootstrap servers, "127.0.0.1:port".
+- ``far_kafka``: where the same broker tells others to go, (host, port). Nobody listens there until a test puts
+  something between, which finds the broker itself at 127.0.0.1 and the same port.
 - ``postgres``: the running server (``Postgres.dsn(database)``).
 - ``topics``: a prefix of its own with its two topics created (``Topics``).
 - ``prefix``: a prefix of its own and no topics.
@@ -78,17 +80,27 @@ def session_folder() -> Iterator[DataFolder]:
 
 
 @pytest.fixture(scope="session")
-def kafka(session_folder: DataFolder) -> Iterator[str]:
+def kafka_addresses() -> KafkaAddresses:
+    """Where the broker of the session listens."""
+    return KafkaAddresses(*free_ports(3), advertised_host="127.0.0.2")
+
+
+@pytest.fixture(scope="session")
+def far_kafka(kafka: str, kafka_addresses: KafkaAddresses) -> tuple[str, int]:
+    """Where the broker tells clients of its external listener to go: the broker is at 127.0.0.1, same port."""
+    return kafka_addresses.advertised_host, kafka_addresses.external_port
+
+
+@pytest.fixture(scope="session")
+def kafka(session_folder: DataFolder, kafka_addresses: KafkaAddresses) -> Iterator[str]:
     """The bootstrap servers of a real Kafka broker."""
     install = fetch.fetch_kafka(print)
-    internal, controller, external = free_ports(3)
-    addresses = KafkaAddresses(internal, controller, external)
-    node = KafkaNode(install, session_folder.kafka, addresses, session_folder.log("kafka"))
+    node = KafkaNode(install, session_folder.kafka, kafka_addresses, session_folder.log("kafka"))
     run_apart(node.prepare())
     running = node.start()
     try:
         run_apart(node.wait_ready(running))
-        yield addresses.internal
+        yield kafka_addresses.internal
     finally:
         run_apart(node.stop(running))
 

@@ -8,7 +8,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from runstone.sender import publisher as publishing
 from runstone.sender.publisher import Publisher, PublisherClosed, RecordRefused
+from tests.black_hole import BlackHole
 
 HEADERS = [("v", b"1")]
 
@@ -117,4 +119,27 @@ async def test_another_cluster_at_the_same_address_gets_nothing_until_it_is_trus
     async with asyncio.timeout(10):
         assert await future == 0
     assert publisher.cluster_id != "the-one-that-was-there"
+    await publisher.close()
+
+
+@pytest.fixture
+async def way(far_kafka):
+    """What lies between a publisher and the broker."""
+    found = BlackHole(("127.0.0.1", far_kafka[1]))
+    await found.start(*far_kafka)
+    yield found
+    await found.close()
+
+
+async def test_a_connection_that_leads_nowhere_is_given_up_for_another(topics, far_kafka, way, monkeypatch):
+    monkeypatch.setattr(publishing, "SEND_DEADLINE", 2.0)  # in full it takes ten seconds
+    publisher = Publisher(f"{far_kafka[0]}:{far_kafka[1]}", {})
+    assert await publisher.submit(topics.events, 0, b"k", b"before", HEADERS) == 0
+    way.swallow()
+    lost = [publisher.submit(topics.events, part, b"k", b"swallowed", HEADERS) for part in range(3)]
+    await asyncio.sleep(0.1)
+    way.forward()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*lost)
+    assert b"swallowed" in await contents(topics, topics.events, 0)
     await publisher.close()
