@@ -4,8 +4,8 @@ Who runs where: one process, one event loop, four tasks. `Fetching` fetches and 
 and writes while the next batch gathers, `Worker` itself tells Kafka about every second what is in Postgres,
 for people's tools only (nothing reads it back), and `Heard` knows which sessions live. There are no locks:
 what the tasks share (`Ownership`, `Gathering`) changes without awaiting. A fault of Kafka or Postgres is
-waited out by the task it meets; neither ends the worker. A stop lets the transaction at hand finish and cancels
-only what has not ended by itself after a while, because a server does not answer.
+waited out by the task it meets; neither ends the worker. A stop lets the transaction at hand finish and
+cancels only what has not ended by itself after a while, because a server does not answer.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ CREATE TABLE marks (
     ended       text,                             -- mutable: 'ended' or 'lost'; null while the session may write
     end_reason  text,                             -- mutable: why, in words
     clean       boolean,                          -- mutable: false where the session's machine found damage
-    last_time   bigint,                           -- mutable: the broker's clock at the session's last record in this stream
+    last_time   bigint,                           -- mutable: the broker's clock at the session's last record that is not about sessions
     PRIMARY KEY (stream, session),
     CHECK (high_seq >= -1 AND ended IN ('ended', 'lost'))
 );

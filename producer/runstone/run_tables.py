@@ -56,6 +56,7 @@ def one(run: Run, artifacts: Sequence[Mapping[str, Any]], width: int | None, *, 
         "user": _text(run["user"]),
         "started": moment(run["start_time"]),
         "took": duration(run["start_time"], run["end_time"]),
+        **({"last heard": moment(run["last_heard_at"])} if run.get("stale") else {}),
         "complete": _completeness(run["completeness"]),
     }
     context = {key: str(value) for key, value in run["context"].items() if value not in (None, "", {}, [])}
@@ -174,7 +175,9 @@ def _text(value: object) -> str:
 
 
 def _status(run: Run) -> str:
-    return f"{run['status']} deleted" if run["lifecycle_stage"] == "deleted" else str(run["status"])
+    # an older server's read API does not say whether a run is stale
+    stale, deleted = " (stale)" * run.get("stale", False), " deleted" * (run["lifecycle_stage"] == "deleted")
+    return f"{run['status']}{stale}{deleted}"
 
 
 def _completeness(found: Mapping[str, Any]) -> str:

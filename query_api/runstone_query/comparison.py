@@ -7,7 +7,7 @@ from runstone_query.run_documents import Document
 
 _HEAD: Final = (
     "run_id", "experiment_id", "experiment_name", "name", "status", "status_reason", "lifecycle_stage",
-    "start_time", "end_time", "user", "parent_run_id", "artifact_uri",
+    "start_time", "end_time", "user", "parent_run_id", "artifact_uri", "last_heard_at", "stale",
 )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ CONTEXT_FIELDS: Final = (
 )  # fmt: skip
 """Always there, null where unknown; whatever else the client told stands beside them."""
 
+STALE_MS: Final = 5 * 60_000
+"""How long nothing must have been heard of a running run for it to be called stale."""
+
 Row = Mapping[str, Any]
 Document = dict[str, Any]
 
@@ -29,7 +32,7 @@ async def load(
     snapshot: Snapshot, run_ids: Sequence[str], artifact_root: ArtifactRoot | None
 ) -> list[Document]:
     """The documents of those of *run_ids* that exist, in their order."""
-    found = {row["run_id"]: row for row in await snapshot.rows(_BLOCKS["runs"], run_ids)}
+    found = {row["run_id"]: row for row in await snapshot.rows(_BLOCKS["runs"], run_ids, STALE_MS)}
     params = _by_run(await snapshot.rows(_BLOCKS["params"], run_ids))
     tags = _by_run(await snapshot.rows(_BLOCKS["tags"], run_ids))
     metrics = _by_run(await snapshot.rows(_BLOCKS["metrics"], run_ids))
@@ -70,7 +73,7 @@ def _by_run(rows: Iterable[Row]) -> defaultdict[str, dict[str, Any]]:
 
 
 def head(row: Row) -> Document:
-    """What a run is called, whose it is, how it stands and when it ran (times in ms)."""
+    """What a run is called, whose it is, how it stands, when it ran and was last heard of (times in ms)."""
     return {
         "run_id": row["run_id"],
         "experiment_id": row["experiment_id"],
@@ -83,6 +86,8 @@ def head(row: Row) -> Document:
         "end_time": row["end_time"],
         "user": row["user_name"],
         "parent_run_id": row["parent_run_id"],
+        "last_heard_at": row["last_heard_at"],
+        "stale": row["stale"],
     }
 
 

@@ -1,11 +1,18 @@
 -- Everything of a page of runs, a statement each for the whole page.
 
 -- name: runs
--- What is known of these runs themselves? The experiment's name is today's, else what the client knew.
+-- What is known of these runs themselves? The experiment's name is today's, else what the client knew. A run
+-- is stale when heartbeats come, but for so many ms ($2) none of its owner, and no record of anybody.
 SELECT r.run_id, r.experiment_id, coalesce(e.name, r.experiment_name) AS experiment_name, r.name, r.status,
        r.status_reason, r.lifecycle_stage, r.start_time, r.end_time, nullif(r.user_name, '') AS user_name,
-       nullif(r.parent_run_id, '') AS parent_run_id, r.context
+       nullif(r.parent_run_id, '') AS parent_run_id, r.context,
+       greatest(h.heard_at, m.last_time) AS last_heard_at,
+       coalesce(r.status = 'RUNNING' AND h.heard_at IS NOT NULL
+                AND greatest(h.heard_at, m.last_time) < heartbeats.heard_at - $2::bigint, false) AS stale
 FROM {schema}.runs r LEFT JOIN {schema}.experiments e USING (experiment_id)
+LEFT JOIN runstone_meta.heard h ON h.session = r.owner_session
+LEFT JOIN runstone_meta.heard heartbeats ON heartbeats.session = ''
+LEFT JOIN LATERAL (SELECT max(last_time) AS last_time FROM {schema}.marks WHERE stream = r.run_id) m ON true
 WHERE r.run_id = ANY($1::text[])
 
 -- name: params

@@ -67,6 +67,16 @@ _HEAD: Final[dict[str, Schema]] = {
     "user": nullable(TEXT),
     "parent_run_id": nullable(TEXT),
     "artifact_uri": nullable(TEXT),
+    "last_heard_at": described(
+        "By the broker's clock: the last record of the run, or the last time its machine said that the "
+        "owning process lives; null for runs from before this was kept.",
+        nullable(TIME),
+    ),
+    "stale": described(
+        "It is RUNNING, and its machine, which used to say that the owning process lives, has been silent "
+        "for five minutes.",
+        BOOLEAN,
+    ),
 }
 
 COMPONENTS: Final[dict[str, Schema]] = {

@@ -58,6 +58,8 @@ async def test_a_run_has_every_field(api: TestClient, rows: Rows, root: Any) -> 
         "user": "alice",
         "parent_run_id": None,
         "artifact_uri": f"{root.as_uri()}/{experiment_id('churn')}/{run_id}/artifacts",
+        "last_heard_at": None,
+        "stale": False,
         "params": {"C": "0.1"},
         "metrics": {"acc": 0.5, "loss": "NaN", "top": "Infinity"},
         "tags": {"team": "é"},
@@ -100,6 +102,26 @@ async def test_a_run_of_which_nothing_but_its_id_is_known_is_shown(api: TestClie
     (found,) = (await search(api))["runs"]
     assert found["run_id"] == "bare"
     assert found["experiment_id"] is found["name"] is found["start_time"] is found["artifact_uri"] is None
+
+
+async def test_a_run_is_stale_when_heartbeats_come_but_for_five_minutes_none_of_its_own(
+    api: TestClient, rows: Rows
+) -> None:
+    now, old = 10_000_000, 10_000_000 - 5 * 60_000 - 1
+    heard = {"": now, "silent": old, "late record": old, "ended": old, "lives": now}
+    for session, at in heard.items():
+        await rows.insert("runstone_meta.heard", session=session, heard_at=at)
+    for name in (*heard, "never said that it lives"):
+        run_id = await rows.run(
+            name=name, status="FINISHED" if name == "ended" else "RUNNING", owner_session=name
+        )
+        at = now - 60_000 if name == "late record" else 1_000
+        await rows.insert("marks", stream=run_id, session=name, high_seq=9, last_time=at)
+    found = {run["name"]: run for run in (await search(api))["runs"]}
+    assert [name for name, run in found.items() if run["stale"]] == ["silent"]
+    assert {name: run["last_heard_at"] for name, run in found.items() if name} == {
+        "silent": old, "late record": now - 60_000, "ended": old, "lives": now, "never said that it lives": 1_000,
+    }  # fmt: skip
 
 
 async def test_what_is_missing_of_a_run_is_told(api: TestClient, rows: Rows) -> None:

@@ -125,7 +125,7 @@ def test_a_run_is_complete_when_nothing_of_it_is_missing_dead_or_lost(
 def test_a_single_run_agrees_with_itself() -> None:
     heads = dict.fromkeys(
         ("experiment_id", "experiment_name", "name", "status", "status_reason", "lifecycle_stage", "start_time",
-         "end_time", "user", "parent_run_id", "artifact_uri")
+         "end_time", "user", "parent_run_id", "artifact_uri", "last_heard_at", "stale")
     )  # fmt: skip
     found = compare([{**heads, "run_id": "a", "params": {"x": "1"}, "metrics": {"m": "NaN"}}])
     assert found["params"] == {"differ": {}, "agree": {"x": "1"}}

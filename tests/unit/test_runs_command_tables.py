@@ -73,13 +73,22 @@ def test_a_list_fits_its_terminal(width: int | None) -> None:
     runs = [
         run("a" * 32, name="名前" * 30, metrics={"acc": 0.5, "loss": "NaN"}),
         run("b", lifecycle_stage="deleted"),
+        run("c", status="RUNNING", stale=True),
     ]
     lines = run_tables.listing(runs, width, bold=False)
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert width is None or max(table.cells(line) for line in lines) <= width
     if width is None:
         assert "acc=0.5  loss=NaN" in lines[1]
         assert "FINISHED deleted" in lines[2]
+        assert "RUNNING (stale)" in lines[3]
+
+
+def test_a_stale_run_says_when_it_was_heard_last() -> None:
+    shown = run("a", status="RUNNING", stale=True, last_heard_at=1_000_000, end_time=None)
+    text = "\n".join(run_tables.one(shown, [], None, bold=False))
+    assert f"last heard  {run_tables.moment(1_000_000)}" in text
+    assert "last heard" not in "\n".join(run_tables.one(run("a"), [], None, bold=False))
 
 
 @pytest.mark.parametrize("width", [20, 80])

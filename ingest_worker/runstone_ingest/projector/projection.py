@@ -68,10 +68,11 @@ def project(items: Iterable[Item], loaded: Loaded) -> Changes:
         envelope = item.envelope
         mark = changes.mark(envelope.stream, envelope.session)
         ranges = mark.claim(envelope.first_seq, envelope.end_seq)
-        if ranges:
-            mark.last_time = max(record.time, mark.last_time or 0)
-        else:
+        if not ranges:
             tally.duplicates += 1
+        elif not all(isinstance(event, SessionEvent) for event in envelope.events) or envelope.points:
+            # who speaks about sessions only (a sender, a worker) is not what the run is waited for
+            mark.last_time = max(record.time, mark.last_time or 0)
         for low, end in ranges:
             piece = cut(envelope, low, end)
             if piece.stream == CATALOG:
