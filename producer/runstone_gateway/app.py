@@ -17,6 +17,7 @@ from runstone_gateway.connect import Connect
 from runstone_gateway.envelopes import Envelopes
 from runstone_gateway.facts import ReadApi
 from runstone_gateway.forwarding import Forwarding
+from runstone_gateway.heard import Heard
 from runstone_gateway.installation import Installation
 from runstone_gateway.large_fields import LargeFields
 from runstone_gateway.ledger import Ledger
@@ -24,6 +25,7 @@ from runstone_gateway.mlflow.artifact_routes import add_artifact_routes
 from runstone_gateway.mlflow.bodies import Bodies
 from runstone_gateway.mlflow.routes import add_routes
 from runstone_gateway.mlflow.services import Services
+from runstone_gateway.native.routes import add_native_routes
 from runstone_gateway.problems import answer_failures
 from runstone_gateway.readiness import Readiness
 from runstone_gateway.run_ids import RunIds
@@ -42,6 +44,7 @@ def application(configuration: Configuration) -> web.Application:
     installation = Installation(store, forwarding)
     leftovers = Leftovers(configuration.artifact_root)
     envelopes = Envelopes(configuration.bootstrap_servers, installation)
+    heard = Heard(configuration.bootstrap_servers, installation)
     readiness = Readiness(configuration, installation, forwarding)
     ledger = Ledger(configuration, installation)
     read_api = ReadApi(forwarding)
@@ -66,8 +69,10 @@ def application(configuration: Configuration) -> web.Application:
     app.router.add_get("/api/v1/artifacts", artifacts.get, allow_head=False)
     app.router.add_put("/api/v1/artifacts", artifacts.put)
     app.router.add_post("/api/v1/envelopes", envelopes.post)
+    app.router.add_post("/api/v1/heard", heard.post)
     add_artifact_routes(app.router, store, services)
     add_routes(app, services)
+    add_native_routes(app, services)
     app.router.add_route("*", "/{path:.*}", forwarding.forward)
     app.on_response_prepare.append(_name_the_server)
 
@@ -75,9 +80,11 @@ def application(configuration: Configuration) -> web.Application:
         await forwarding.start()
         await ledger.start()
         await envelopes.start()
+        await heard.start()
         await leftovers.start()
         yield
         await leftovers.stop()
+        await heard.stop()
         await envelopes.stop()
         await readiness.stop()
         await forwarding.stop()
