@@ -49,6 +49,7 @@ class RunInfo:
         tags: texts.
         context: host, source, git commit, command, Python, packages; None where unknown.
         param_conflicts: values that contradict a param's first one.
+        datasets: what it read: name, digest and context of each.
         completeness: whether everything has arrived.
         last_heard_at: when its machine was last heard of; None where the server does not tell.
         stale: it is RUNNING, and nothing was heard of it for some minutes.
@@ -71,6 +72,7 @@ class RunInfo:
     tags: Mapping[str, str]
     context: Mapping[str, Any]
     param_conflicts: Mapping[str, list[str]]
+    datasets: tuple[Mapping[str, str | None], ...]
     completeness: Completeness
     last_heard_at: int | None
     stale: bool
@@ -112,6 +114,7 @@ def _from_document(found: Mapping[str, Any]) -> RunInfo:
         tags=found["tags"],
         context=found["context"],
         param_conflicts=found["param_conflicts"],
+        datasets=tuple(found["datasets"]),
         completeness=Completeness(
             said["complete"], said["gaps"], said["dead_letters"], tuple(said["sessions"])
         ),

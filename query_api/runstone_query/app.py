@@ -17,7 +17,7 @@ from runstone_query.mlflow import errors as mlflow_errors
 from runstone_query.mlflow.endpoints import definitions
 from runstone_query.mlflow.recent_histories import RecentHistories
 from runstone_query.mlflow.routes import ENDPOINTS
-from runstone_query.routes import artifacts, experiments, internal, metrics, runs, service
+from runstone_query.routes import artifacts, datasets, experiments, internal, metrics, runs, service
 from runstone_query.routing import Route
 from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, RECENT_HISTORIES, ROUTES_SERVED
 from runstone_query.snapshot import ReadModel
@@ -28,6 +28,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *runs.ROUTES,
     *metrics.ROUTES,
     *artifacts.ROUTES,
+    *datasets.ROUTES,
 )
 
 

@@ -39,6 +39,9 @@ async def load(
     conflicts: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
     for row in await snapshot.rows(_BLOCKS["param_conflicts"], run_ids):
         conflicts[row["run_id"]].setdefault(row["key"], []).append(row["value"])
+    datasets: defaultdict[str, list[Document]] = defaultdict(list)
+    for row in await snapshot.rows(_BLOCKS["datasets"], run_ids):
+        datasets[row["run_id"]].append({member: row[member] for member in ("name", "digest", "context")})
     marks: defaultdict[str, list[Row]] = defaultdict(list)
     for row in await snapshot.rows(_BLOCKS["marks"], run_ids):
         marks[row["stream"]].append(row)
@@ -52,6 +55,7 @@ async def load(
             "tags": tags[run_id],
             "context": context(found[run_id]),
             "param_conflicts": conflicts[run_id],
+            "datasets": datasets[run_id],
             "completeness": completeness(marks[run_id], dead.get(run_id, 0)),
         }
         for run_id in run_ids

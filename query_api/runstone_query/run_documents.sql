@@ -28,6 +28,11 @@ ORDER BY run_id, key, time, value
 -- The tags of these runs.
 SELECT run_id, key, value FROM {schema}.tags WHERE run_id = ANY($1::text[]) ORDER BY run_id, key
 
+-- name: datasets
+-- Which datasets did these runs read, and what for? In the order in which they were logged.
+SELECT run_id, name, digest, tags ->> 'mlflow.data.context' AS context
+FROM {schema}.dataset_inputs WHERE run_id = ANY($1::text[]) ORDER BY run_id, time, name, digest
+
 -- name: metrics
 -- The latest value of each metric of these runs, over all models and datasets; NaN counts as the lowest.
 SELECT DISTINCT ON (run_id, key) run_id, key, value

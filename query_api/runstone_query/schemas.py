@@ -115,6 +115,10 @@ COMPONENTS: Final[dict[str, Schema]] = {
             "required": list(CONTEXT_FIELDS),
         },
         param_conflicts=described("Values that contradict a param's first one.", table(array(TEXT))),
+        datasets=described(
+            "What it read, in the order in which that was logged.",
+            array(record(name=TEXT, digest=TEXT, context=nullable(TEXT))),
+        ),
         completeness=ref("Completeness"),
     ),
     "Completeness": record(
@@ -133,6 +137,17 @@ COMPONENTS: Final[dict[str, Schema]] = {
                 clean=nullable(BOOLEAN),
             )
         ),
+    ),
+    "Dataset": record(
+        name=TEXT,
+        digest=TEXT,
+        context=nullable(TEXT),
+        time=TIME,
+        source_type=TEXT,
+        source=TEXT,
+        schema=described("JSON, as MLflow writes it.", TEXT),
+        profile=described("JSON, as MLflow writes it.", TEXT),
+        tags=table(TEXT),
     ),
     "Comparison": record(
         runs=array(ref("RunHead")),

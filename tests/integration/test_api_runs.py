@@ -76,6 +76,7 @@ async def test_a_run_has_every_field(api: TestClient, rows: Rows, root: Any) -> 
             "extra": 1,
         },
         "param_conflicts": {"C": ["0.2"]},
+        "datasets": [],
         "completeness": {
             "complete": True,
             "gaps": 0,

@@ -16,7 +16,7 @@ def run(run_id: str, **members: Any) -> dict[str, Any]:
         "status": "FINISHED", "status_reason": None, "lifecycle_stage": "active", "start_time": 1_000_000,
         "end_time": 1_090_000, "user": "alice", "parent_run_id": None, "artifact_uri": None, "params": {},
         "metrics": {}, "tags": {}, "context": {"host": "h", "packages": {"a": "1"}, "rank": None},
-        "param_conflicts": {},
+        "param_conflicts": {}, "datasets": [],
         "completeness": {"complete": True, "gaps": 0, "dead_letters": 0, "sessions": []},
     } | members  # fmt: skip
 
