@@ -171,14 +171,15 @@ class Client:
         self._stack.set((*(other for other in self._stack.get() if not other.ended), run))
         lifetime.opened(run)
         session.launcher.check()
-        lifetime.slow_facts.give(run.add_context)
-        self._tell(run)
+        if not session.writer.dead:
+            lifetime.slow_facts.give(run.add_context)
+            self._tell(run)
         return run
 
     def _tell(self, run: Run) -> None:
         """Say where the run can be looked at."""
         configuration = self._configuration()
-        if not (configuration.quiet or configuration.disabled):
+        if not configuration.quiet:
             link = run_link(configuration.tracking_uri, run.run_id)
             notices.say(f"run {run.name or run.run_id!r} is at {link}")
 
@@ -267,7 +268,7 @@ class Client:
             run.begin([first, *rest])
             self._adopted.append(run)
         session.launcher.check()
-        if owned:
+        if owned and not session.writer.dead:
             lifetime.slow_facts.give(run.add_context)
             self._tell(run)
         return run

@@ -23,7 +23,13 @@ SPOOL_LIMIT: Final = 1024 * MIB
 _UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE: Final = re.compile(r"([0-9]{1,18})\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
 _RANK: Final = re.compile(r"[0-9]{1,9}")
-_RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK")
+_RANKS: Final = (
+    *("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"),
+    *("PALS_RANKID", "FLUX_TASK_RANK", "JSM_NAMESPACE_RANK", "LOCAL_RANK"),
+)
+"""Where launchers say which rank of its job a process is; torchrun's first, it may run below another."""
+
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Configuration:
         quiet: no line with the run's link. strict: what would be altered raises instead.
         spool: the spool's root. spool_limit: of log records in it, in bytes.
         artifact_spool_limit: of files that wait there to be uploaded, in bytes.
+        exit_timeout: seconds that the exit waits for the acknowledgement; None where nobody said.
     """
 
     tracking_uri: str
@@ -52,6 +59,7 @@ class Configuration:
     spool: Path
     spool_limit: int
     artifact_spool_limit: int
+    exit_timeout: float | None
 
 
 def read_configuration(
@@ -79,6 +87,7 @@ def read_configuration(
         spool=_spool(spool),
         spool_limit=_size("RUNSTONE_SPOOL_LIMIT", SPOOL_LIMIT),
         artifact_spool_limit=_size("RUNSTONE_ARTIFACT_SPOOL_LIMIT", ARTIFACT_LIMIT),
+        exit_timeout=_seconds("RUNSTONE_EXIT_TIMEOUT"),
     )
 
 
@@ -134,6 +143,15 @@ def _size(name: str, default: int) -> int:
     if match is None:
         raise InvalidInputError(f"{name}={found!r} is no size; expected bytes, or something like 500M or 20G")
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def _seconds(name: str) -> float | None:
+    found = os.environ.get(name, "").strip()
+    if not found:
+        return None
+    if not _SECONDS.fullmatch(found):
+        raise InvalidInputError(f"{name}={found!r} is no time; expected seconds, such as 30 or 0.5")
+    return float(found)
 
 
 def _rank() -> int:

@@ -4,6 +4,7 @@ The quick facts travel with ``run_started``. The slow ones are gathered by a sho
 appends them when it has them; `SlowFacts` holds them for the runs that follow in the same process.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -12,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from runstone.exceptions import RunstoneError
 from runstone.inputs import clean
+from runstone.spool.forking import no_fork
 from runstone.spool.session import user_name
 
 FRESH_S: Final = 60.0
@@ -51,7 +54,8 @@ def program_name() -> str:
 
 def slow_context() -> Facts:
     """What takes its time: the command line, the repository's state, the installed distributions."""
-    import shlex  # noqa: PLC0415  # importing runstone must stay cheap
+    with no_fork():
+        import shlex  # noqa: PLC0415  # importing runstone must stay cheap
 
     command = shlex.join(getattr(sys, "orig_argv", sys.argv))
     return {"command": clean(command), "packages": packages(), **_repository()}
@@ -83,28 +87,36 @@ def _repository() -> Facts:
 
 def _git(*arguments: str) -> str | None:
     """What git prints about the program's folder; None where there is no git, no repository, no answer."""
-    import subprocess  # noqa: PLC0415  # importing runstone must stay cheap
+    with no_fork():
+        import subprocess  # noqa: PLC0415  # importing runstone must stay cheap
 
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=Path(source()).parent if source() else None,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=GIT_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+        with no_fork():
+            git = subprocess.Popen(
+                ["git", *arguments],
+                cwd=Path(source()).parent if source() else None,
+                env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+    except OSError:
         return None
-    return done.stdout.decode(errors="replace")
+    with git:
+        try:
+            said, _ = git.communicate(timeout=GIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            git.kill()
+            return None
+    return said.decode(errors="replace") if git.returncode == 0 else None
 
 
 class SlowFacts:
     """Gathers the slow facts once for many runs.
 
     One thread at a time, started by whoever asks first; callers' threads only add to the list of those who
-    wait, under the lock, and are called back by the gathering thread without it.
+    wait, under the lock, and are called back by the gathering thread without it. What fails there is not
+    known then, and nobody is told: a training must not notice.
     """
 
     def __init__(self) -> None:
@@ -125,19 +137,27 @@ class SlowFacts:
             if facts is None or time.monotonic() - self._gathered > FRESH_S:
                 self._waiting.append(take)
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._gather, name="runstone-context", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._gather, name="runstone-context", daemon=True)
+                    with contextlib.suppress(
+                        RuntimeError
+                    ):  # no thread starts while the interpreter goes down
+                        thread.start()
+                        self._thread = thread
                 return
         take(facts)
 
     def _gather(self) -> None:
-        facts = slow_context()
+        try:
+            facts = slow_context()
+        except Exception:  # the user's environment, path or repository may be anything
+            facts = {}
         with self._lock:
             self._facts, self._gathered = facts, time.monotonic()
             waiting, self._waiting = self._waiting, []
             self._thread = None
         for take in waiting:
-            take(facts)
+            with contextlib.suppress(RunstoneError):
+                take(facts)
 
     def finish(self, timeout: float) -> None:
         """Wait at most *timeout* seconds for what is being gathered."""

@@ -1,15 +1,21 @@
 """What happens when the training process ends, is killed, or forks.
 
 Installed when the first session is made: an atexit hook (ends open runs, starts a sender where one is
-needed), a chained ``sys.excepthook`` and ``sys.exit`` (why the process ends), and a SIGTERM handler, only
-from the main thread and only where nobody handles SIGTERM. That handler takes no lock: it stores the
-signal's number in the session's ``cause``, waits for a sender's launch in progress, and lets the signal kill
-the process; the sender publishes KILLED.
+needed, waits where the spool goes with the process, see `leaving`), a chained ``sys.excepthook`` and
+``sys.exit`` (why the process ends), and a SIGTERM handler, only from the main thread and only where nobody
+handles SIGTERM, neither in Python nor in C. That handler takes no lock for good: it stores the signal's
+number in the session's ``cause`` and lets the signal kill the process; the sender publishes KILLED. Where the
+spool, and the sender, go with the process, it says so itself and waits.
 
-After a fork the child keeps none of it: sessions and runs are told to forget, the hooks look at the pid.
+At the exit runs are not closed: other exit hooks and threads that go on may log, and what they say is taken
+behind the run's end. A run that somebody starts there is ended at once.
+
+A child after a fork keeps of it: its own sessions begin with its first record, the runs that it has started
+itself are ended when it comes to its end; those of the parent are not, and SIGTERM kills it as ever.
+Children of ``multiprocessing`` leave without atexit, so they get a finaliser of that module.
 
 Limits: an uncaught ``raise SystemExit(3)`` in place of ``sys.exit(3)``, outside of a ``with`` block of the
-run, cannot be told from a normal end.
+run, cannot be told from a normal end; ``os._exit`` runs none of this.
 """
 
 import atexit
@@ -19,9 +25,11 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from time import monotonic
 from types import FrameType, TracebackType
 from typing import Any, Final, Protocol
 
+from runstone import leaving, notices
 from runstone.configuration import Configuration
 from runstone.context import SlowFacts
 from runstone.inputs import clean
@@ -32,6 +40,8 @@ CONTEXT_S: Final = 0.5
 
 REASON_MOST: Final = 2000
 """Characters of the reason a run failed for."""
+
+_STATUS: Final = Path("/proc/self/status")
 
 
 class Forkable(Protocol):
@@ -44,17 +54,19 @@ class Forkable(Protocol):
 class OpenRun(Forkable, Protocol):
     """What this module needs of a run."""
 
-    def end(self, status: str = "FINISHED", reason: str = "") -> None:
-        """End it."""
+    def conclude(self, status: str = "FINISHED", reason: str = "") -> None:
+        """Say how it ended, and take what is logged afterwards all the same."""
 
 
 slow_facts: Final = SlowFacts()
 _sessions: Final[dict[tuple[Path, str, bool], Session]] = {}
+_exit_timeouts: Final[dict[Session, float | None]] = {}
 _open_runs: Final[list[OpenRun]] = []
 _inherited: Final[list[OpenRun]] = []
 _clients: Final["weakref.WeakSet[Forkable]"] = weakref.WeakSet()
 _lock = threading.Lock()
-_hooked_pid = 0
+_hooked = False
+_is_left = False
 _failure = ""
 
 
@@ -70,7 +82,9 @@ def session_of(configuration: Configuration) -> Session:
                 artifact_limit=configuration.artifact_spool_limit,
                 offline=configuration.offline,
                 disabled=configuration.disabled,
+                opened=_settle_in,
             )
+            _exit_timeouts[_sessions[key]] = configuration.exit_timeout
             _install()
         return _sessions[key]
 
@@ -85,6 +99,8 @@ def opened(run: OpenRun) -> None:
     global _failure  # noqa: PLW0603  # a process has one fate
     _failure = ""  # whatever was about to end the process did not
     _open_runs.append(run)
+    if _is_left:
+        run.conclude()
 
 
 def closed(run: OpenRun) -> None:
@@ -111,20 +127,36 @@ def exit_reason(code: object) -> str:
 
 
 def _install() -> None:
-    global _hooked_pid  # noqa: PLW0603  # a process has one set of hooks
-    if _hooked_pid == os.getpid():
+    global _hooked  # noqa: PLW0603  # a process has one set of hooks
+    if _hooked:
         return
-    if _hooked_pid == 0:
-        atexit.register(_at_exit)
-        _chain_excepthook()
-        _chain_exit()
-        if threading.current_thread() is threading.main_thread() and _default_sigterm():
-            signal.signal(signal.SIGTERM, _on_sigterm)
-        _hooked_pid = os.getpid()
+    _hooked = True
+    atexit.register(_at_exit)
+    _chain_excepthook()
+    _chain_exit()
+    if threading.current_thread() is threading.main_thread() and _default_sigterm():
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _settle_in() -> None:
+    """This process has appended its first record: see to it that its end is noticed."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize  # noqa: PLC0415  # it is there where its child runs
+
+        Finalize(None, _at_worker_exit, exitpriority=0)
 
 
 def _default_sigterm() -> bool:
-    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    """Whether SIGTERM simply kills: Python does not know of handlers that a library installed in C."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return False
+    bit = 1 << (signal.SIGTERM - 1)
+    try:
+        lines = _STATUS.read_text().splitlines()
+        return not any(int(line[7:], 16) & bit for line in lines if line.startswith(("SigCgt:", "SigIgn:")))
+    except (OSError, ValueError):
+        return True
 
 
 def _chain_excepthook() -> None:
@@ -132,7 +164,7 @@ def _chain_excepthook() -> None:
 
     def hook(cls: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         global _failure  # noqa: PLW0603  # a process has one fate
-        if not hasattr(sys, "ps1"):  # at a prompt it ends nothing
+        if not _at_a_prompt():
             _failure = describe(error, cls)
         previous(cls, error, trace)
 
@@ -144,48 +176,87 @@ def _chain_exit() -> None:
 
     def leave(status: Any = None, /) -> Any:
         global _failure  # noqa: PLW0603  # a process has one fate
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread() and not _at_a_prompt():
             _failure = exit_reason(status)
         previous(status)
 
     sys.exit = leave
 
 
+def _at_a_prompt() -> bool:
+    """Whether a person types: an exception ends nothing there, and a notebook's cell no process."""
+    return hasattr(sys, "ps1")
+
+
 def _at_exit() -> None:
-    if os.getpid() != _hooked_pid:
+    """End the open runs, see that a sender is there, wait where nobody could deliver later. Never raises."""
+    global _is_left  # noqa: PLW0603  # a process leaves once
+    if _is_left:
         return
+    _is_left = True
+    began = monotonic()
+    try:
+        _conclude("FAILED" if _failure else "FINISHED", _failure)
+        slow_facts.finish(CONTEXT_S)
+        leaving.leave(_exit_timeouts, began)
+    except Exception as wrong:  # whatever it is, the exit of a training is not ours to disturb
+        notices.warn_once("exit", f"something went wrong at the exit ({describe(wrong, type(wrong))})")
+    except KeyboardInterrupt:  # somebody has no time
+        pass
+
+
+def _at_worker_exit() -> None:
+    """The same for a child of multiprocessing, which tells by an exception in flight that it failed."""
+    global _failure  # noqa: PLW0603  # a process has one fate
+    cls, error, _trace = sys.exc_info()
+    if cls is not None and not _failure:
+        failed = exit_reason(error.code) if isinstance(error, SystemExit) else describe(error, cls)
+        _failure = failed
+    _at_exit()
+
+
+def _conclude(status: str, reason: str) -> None:
     for run in reversed(list(_open_runs)):
-        if _failure:
-            run.end("FAILED", _failure)
-        else:
-            run.end()
-    slow_facts.finish(CONTEXT_S)
-    for session in _sessions.values():
-        session.finish()
+        try:
+            run.conclude(status, reason)
+        except Exception as wrong:  # one run must not keep the others from their end
+            notices.warn_once("exit", f"a run was not ended ({describe(wrong, type(wrong))})")
 
 
 def _on_sigterm(number: int, _frame: FrameType | None) -> None:
-    if os.getpid() == _hooked_pid:
-        for session in list(_sessions.values()):
-            session.mark_cause(number)
-        for session in list(_sessions.values()):
-            session.launcher.settle()  # a process killed as soon as it began would leave nobody to deliver it
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    try:
+        _leave_by(number)
+    finally:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def _leave_by(number: int) -> None:
+    for session in list(_sessions.values()):
+        session.mark_cause(number)
+    waiting = {session: most for session, most in _exit_timeouts.items() if leaving.must_wait(session, most)}
+    if waiting and all(session.writer.interruptible() for session in waiting):
+        _conclude("KILLED", f"the process was ended by {signal.Signals(number).name}")
+        leaving.wait(waiting, monotonic(), leaving.SIGTERM_S)
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _failure  # noqa: PLW0603  # the parent's lock may be held by a thread that is not here
+    global _lock, _failure, _is_left  # noqa: PLW0603  # the parent's lock may be held by a thread that is not here
     _lock = threading.Lock()
     _failure = ""
-    slow_facts.forget()
-    for session in _sessions.values():
-        session.forget()
+    _is_left = False
     _inherited.extend(_open_runs)
     _open_runs.clear()
-    for each in (*_inherited, *_clients):
-        each.forked()
-    if _hooked_pid and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+    for forget in (
+        slow_facts.forget,
+        *(session.forget for session in _sessions.values()),
+        *(each.forked for each in (*_inherited, *_clients)),
+    ):
+        try:
+            forget()
+        except Exception as wrong:  # the others must forget all the same
+            notices.warn_once("fork", f"a fork was not noticed everywhere ({describe(wrong, type(wrong))})")
+    if _hooked and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

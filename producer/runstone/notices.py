@@ -14,7 +14,12 @@ def say(line: str) -> None:
     """Write ``runstone: line`` to stderr; where that is closed or full, nothing happens."""
     try:
         print(f"runstone: {line}", file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+    ):  # the last from a handler that interrupted print
         pass
 
 

@@ -524,16 +524,29 @@ class Run:
         checked_status(status)
         if self.ended:
             return
-        if not self._stream.closed:
-            self._count_lost(self._lost.rest())
-        if self._owned and not self._stream.closed:  # which another client of this process may have ended
-            self._event(RunEnded(status, now_ms(), text(reason, lifetime.REASON_MOST)[0]))
+        self.conclude(status, reason)
         self._session.writer.close(self._stream)
         self.ended = True
         self._tables = {}
         lifetime.closed(self)
 
     def wait_until_queryable(self, timeout: float = 30.0) -> bool:
+    def conclude(self, status: str = "FINISHED", reason: str = "") -> None:
+        """Say how the run ended without closing it: what is logged after the process's exit hook is kept.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            reason: why it failed.
+        """
+        if self._stream.closed:  # another client of this process may have ended it
+            return
+        self._count_lost(self._lost.rest())
+        why = text(reason, lifetime.REASON_MOST)[0]
+        if self._owned:
+            self._event(RunEnded(status, now_ms(), why))
+        elif self._stream.next_seq:  # one that joined ends its own part only, if it wrote anything
+            self._event(SessionEnded(self._session.session, status, now_ms(), why))
+
         """Whether, within *timeout* seconds, all that was logged here so far can be read through the API.
 
         False means: not yet; or never, once the store has refused an artifact of this run for good.

@@ -43,6 +43,7 @@ class Training:
             | {
                 "RUNSTONE_SPOOL": str(root),
                 "RUNSTONE_OFFLINE": "1",
+                "RUNSTONE_EXIT_TIMEOUT": "0",
                 "RUNSTONE_TRACKING_URI": "http://127.0.0.1:9",
             }
             | environment,

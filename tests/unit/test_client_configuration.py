@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,7 @@ import runstone
 from runstone.configuration import SPOOL_LIMIT, check_tracking_uri, read_configuration
 from runstone.exceptions import InvalidInputError
 from runstone.spool.file_systems import file_system_of
-from runstone.spool.layout import spool_root, this_machine
+from runstone.spool.layout import avoided_state_folder, spool_root, this_machine
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,7 @@ def plain_environment(monkeypatch):
         "STRICT",
         "SPOOL",
         "SPOOL_LIMIT",
+        "EXIT_TIMEOUT",
     ):
         monkeypatch.delenv(f"RUNSTONE_{name}", raising=False)
     for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK"):
@@ -97,18 +99,57 @@ def test_the_rank_is_that_of_the_job_rather_than_that_of_the_machine(monkeypatch
     assert read_configuration().rank == 12
 
 
-def test_the_spool_lies_in_the_state_folder_of_the_user(monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert spool_root() == Path("/state/runstone/spool")
+def test_the_spool_lies_in_the_state_folder_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert spool_root() == tmp_path / "state/runstone/spool"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
-    assert spool_root() == Path.home() / ".local/state/runstone/spool"
+    assert spool_root() == tmp_path / "home/.local/state/runstone/spool"
 
 
-def test_a_state_folder_on_a_network_file_system_is_avoided(monkeypatch):
-    monkeypatch.setattr("runstone.spool.layout.file_system_of", lambda _folder: "nfs4")
-    assert spool_root() == Path(f"/var/tmp/runstone-{os.getuid()}/runstone/spool")
+TEMPORARY = Path(f"/var/tmp/runstone-{os.getuid()}/runstone/spool")
+
+
+def test_a_state_folder_on_a_network_file_system_is_avoided(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "runstone.spool.layout.file_system_of",
+        lambda folder: "nfs4" if folder.is_relative_to(tmp_path) else "ext4",
+    )
+    assert spool_root() == TEMPORARY
+    assert avoided_state_folder() == (tmp_path, "is on a network file system")
     monkeypatch.setenv("RUNSTONE_SPOOL", "/chosen")
     assert spool_root() == Path("/chosen")
+
+
+def test_without_a_home_the_spool_lies_in_a_temporary_folder_of_the_users_own(monkeypatch):
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "no/place")
+    assert spool_root() == TEMPORARY
+
+
+def test_a_state_folder_that_takes_nothing_is_avoided(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert spool_root() == TEMPORARY
+    assert avoided_state_folder() == (tmp_path / "file", "cannot be written")
+
+
+def test_a_state_folder_on_a_full_disk_is_avoided_and_where_all_are_full_it_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    real, full = os.statvfs, [tmp_path]
+
+    def statvfs(place):
+        found = real(place)
+        is_full = any(Path(place).is_relative_to(each) for each in full)
+        return SimpleNamespace(f_bavail=0 if is_full else found.f_bavail, f_frsize=found.f_frsize)
+
+    monkeypatch.setattr("runstone.spool.layout.os.statvfs", statvfs)
+    assert spool_root() == TEMPORARY
+    assert avoided_state_folder() == (tmp_path, "is on a full disk")
+    full.append(Path("/"))
+    assert spool_root() == tmp_path / "runstone/spool"
 
 
 def test_the_file_system_is_that_of_the_nearest_folder_that_exists(tmp_path):

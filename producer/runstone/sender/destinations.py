@@ -39,17 +39,25 @@ ASK_AGAIN: Final = 15.0
 
 
 def leave_finding(
-    folder: MachineFolder, uri: str, finding: str | None, connect: Any = None, cluster_id: str | None = None
+    folder: MachineFolder,
+    uri: str,
+    finding: str | None,
+    connect: Any = None,
+    cluster_id: str | None = None,
+    *,
+    answered: bool = False,
 ) -> None:
     """Write what clients of *uri* are told; what is not given about its server stays as it was."""
     path = folder.destination(uri)
     before = read_json(path) or {}
+    now_ms = time.time_ns() // 1_000_000
     found = {
         "uri": uri,
         "connect": connect or before.get("connect"),
         "cluster_id": cluster_id or before.get("cluster_id"),
         "finding": finding,
-        "checked_ms": time.time_ns() // 1_000_000,
+        "checked_ms": now_ms,
+        "answered_ms": now_ms if answered else before.get("answered_ms"),
     }
     try:
         replace_json(path, found)
@@ -197,4 +205,5 @@ class Destination:
         connect = self._remembered.to_json() if self._remembered else None
         if self.link and self.link.publisher.cluster_id:
             self._cluster_id = self.link.publisher.cluster_id
-        leave_finding(self._folder, self.uri, self._finding(), connect, self._cluster_id)
+        answered = self._silence is None and connect is not None
+        leave_finding(self._folder, self.uri, self._finding(), connect, self._cluster_id, answered=answered)

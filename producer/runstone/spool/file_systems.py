@@ -15,6 +15,9 @@ NETWORK: Final = frozenset(
 )
 """Served by another machine: locks and mapped memory are not to be relied on."""
 
+VANISHING: Final = frozenset({"aufs", "fuse.fuse-overlayfs", "overlay", "ramfs", "rootfs", "tmpfs"})
+"""Of a container's own image, or in memory: gone with the container, unless somebody keeps it."""
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
@@ -33,3 +36,8 @@ def file_system_of(folder: Path) -> str:
         if before.split(" ", 3)[2] == wanted:
             return after.split(" ", 1)[0]
     return ""
+
+
+def goes_with_its_container(folder: Path) -> bool:
+    """Whether *folder* is probably gone as soon as the process is that the container was started for."""
+    return file_system_of(folder) in VANISHING

@@ -21,6 +21,7 @@ from runstone.spool.layout import MachineFolder
 
 PAUSE_S: Final = 2.0
 """Between two launches; it doubles up to `PAUSE_MOST_S` while senders do not stay."""
+from runstone.spool.forking import no_fork
 PAUSE_MOST_S: Final = 60.0
 SETTLE_S: Final = 10.0
 """How long the end of the process waits for a launch; it takes some 20 ms."""
@@ -44,18 +45,19 @@ class Launcher:
 
     def needed(self) -> bool:
         """Whether no sender is there, or the one that is there is leaving."""
-        try:
-            descriptor = os.open(self._machine.sender_lock, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return self._leaving()
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
+        with no_fork():
+            try:
+                descriptor = os.open(self._machine.sender_lock, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                return True
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return self._leaving()
+            except OSError:
+                return True
+            finally:
+                os.close(descriptor)
         return True
 
     def nobody(self) -> bool:

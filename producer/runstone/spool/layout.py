@@ -11,10 +11,13 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from runstone.events.limits import MIB
 from runstone.spool.file_systems import NETWORK, file_system_of
 from runstone.spool.segment import FORMAT
 
 LOCAL_STATE: Final = Path("/var/tmp")  # noqa: S108  # `MachineFolder.make` insists on owning what it finds
+LEAST_FREE: Final = 8 * MIB
+"""Bytes that a disk must have left for a spool to be begun there, where there is another place."""
 SEGMENT_SUFFIX: Final = ".seg"
 CAUSE_SIZE: Final = 64
 ASLEEP_SIZE: Final = 8
@@ -154,30 +157,55 @@ def _put(path: Path, content: bytes) -> None:
 def spool_root() -> Path:
     """``RUNSTONE_SPOOL``, else ``$XDG_STATE_HOME/runstone/spool``, else below ``~/.local/state``.
 
-    Where that default lies on a network file system, or the user has no home: below ``/var/tmp``, in a
-    folder of the user's own. This is what ``python -m runstone.sender --spool`` is given: a sender finds
-    its machine's folders in it.
+    Where the user has no home, or that default lies on a network file system, cannot be written or is full:
+    the first of `default_roots` that takes something. This is what ``python -m runstone.sender --spool`` is
+    given: a sender finds its machine's folders in it.
     """
     if chosen := os.environ.get("RUNSTONE_SPOOL"):
         return Path(chosen).absolute()
-    base = _state_folder()
-    if base is None or file_system_of(base) in NETWORK:
-        base = LOCAL_STATE / f"runstone-{os.getuid()}"
-    return base / "runstone" / "spool"
+    roots = default_roots()
+    return next((root for root in roots if not _unfit(root)), roots[0])
 
 
-def avoided_state_folder() -> Path | None:
-    """The user's state folder, where `spool_root` avoids it because it is on a network file system."""
+def default_roots() -> list[Path]:
+    """Where a spool may lie that nobody has placed, best first: the user's folder, then temporary ones."""
+    temporary = [LOCAL_STATE, Path(os.environ.get("TMPDIR", "")), Path("/tmp")]  # noqa: S108  # as above
+    places = [place / f"runstone-{os.getuid()}" for place in temporary if place.is_absolute()]
+    state = _state_folder()
+    return [place / "runstone" / "spool" for place in ([] if state is None else [state]) + places]
+
+
+def avoided_state_folder() -> tuple[Path, str] | None:
+    """The user's state folder, where `spool_root` avoids it, and why."""
     base = None if os.environ.get("RUNSTONE_SPOOL") else _state_folder()
-    return base if base is not None and file_system_of(base) in NETWORK else None
+    why = "" if base is None else _unfit(base / "runstone" / "spool")
+    return (base, why) if base is not None and why else None
+
+
+def _unfit(root: Path) -> str:
+    """Why a spool should not lie at *root*; empty where it may. Nothing is made."""
+    machine = this_machine(root).path
+    try:
+        if machine.exists() and machine.stat().st_uid != os.getuid():
+            return "holds another user's spool"
+        place = next(folder for folder in (machine, *machine.parents) if folder.exists())
+        if file_system_of(place) in NETWORK:
+            return "is on a network file system"
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            return "cannot be written"
+        room = os.statvfs(place)
+    except OSError:
+        return "cannot be written"
+    return "" if room.f_bavail * room.f_frsize >= LEAST_FREE else "is on a full disk"
 
 
 def _state_folder() -> Path | None:
     state = os.environ.get("XDG_STATE_HOME", "")
     try:
-        return Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+        base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     except RuntimeError:
         return None
+    return base if base.is_absolute() else None
 
 
 def this_machine(root: Path) -> MachineFolder:

@@ -13,10 +13,11 @@ import fcntl
 import itertools
 import mmap
 import os
+import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -30,16 +31,17 @@ from runstone.inputs import clean
 from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
 from runstone.spool.artifact_room import ARTIFACT_LIMIT, ArtifactRoom
 from runstone.spool.file_systems import NETWORK, file_system_of
+from runstone.spool.forking import no_fork
 from runstone.spool.launch import Launcher
 from runstone.spool.layout import (
     ACK,
     CAUSE_SIZE,
-    LOCAL_STATE,
     SEGMENT_SUFFIX,
     SHORT,
     MachineFolder,
     SessionFolder,
     avoided_state_folder,
+    default_roots,
     this_machine,
 )
 from runstone.spool.refused import RefusedFile
@@ -60,6 +62,13 @@ PASSING: Final = {
     *(errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT),
 }
 """Why a session may fail to begin now and begin later; any other fault lasts."""
+
+ANSWERED_MS: Final = 20_000
+"""So long ago at most was an answer of the server that still counts; senders ask every 15 s."""
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 class Session:
@@ -82,8 +91,10 @@ class Session:
         offline: bool,
         disabled: bool = False,
         artifact_limit: int = ARTIFACT_LIMIT,
+        opened: Callable[[], None] = _nothing,
     ) -> None:
         self.uri = uri
+        self._opened = opened
         self._root = root
         self._limit = limit
         self._machine: MachineFolder = this_machine(root)
@@ -120,8 +131,11 @@ class Session:
             need: bytes, the segment's header included.
             reserved: the reserved share may be used.
         """
-        if self.folder is None and not self._open():
-            return None
+        if self.folder is None:
+            with no_fork():
+                if not self._open():
+                    return None
+            self._opened()
         assert self.folder is not None
         least = max(FIRST_SIZE, need + 4095 & ~4095)
         grown = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
@@ -158,6 +172,7 @@ class Session:
         folder = None
         try:
             self._machine.make()
+            self.launcher.check()
             folder = self._machine.session(new_session_id())
             folder.path.mkdir(mode=0o700)
             folder.uploads.mkdir(mode=0o700)
@@ -204,11 +219,11 @@ class Session:
                 f"the spool {self._root} lies on a network file system ({kind}), where locks and caches "
                 "are not to be relied on; name a folder on a local disk by RUNSTONE_SPOOL",
             )
-        elif (avoided := avoided_state_folder()) and self._root.is_relative_to(LOCAL_STATE):
+        elif self._root in default_roots()[1:] and (avoided := avoided_state_folder()):
             notices.warn_once(
                 "network",
-                f"{avoided} is on a network file system, so what is logged lies in {self._root} on this "
-                "machine; another folder on a local disk can be named by RUNSTONE_SPOOL",
+                f"{avoided[0]} {avoided[1]}, so what is logged lies in {self._root} on this machine; another "
+                "folder on a local disk can be named by RUNSTONE_SPOOL",
             )
 
     def _announce(self, folder: SessionFolder) -> None:
@@ -230,6 +245,7 @@ class Session:
             self._trouble = str(wrong)
             return
         self.writer.dead = True
+        self.launcher = Launcher(self._root, self._machine, offline=True)
         notices.warn_once(
             "nowhere",
             f"nothing can be logged: the spool {self._root} cannot be written ({wrong}). "
@@ -348,6 +364,51 @@ class Session:
         with contextlib.suppress(ValueError):  # another thread may have seen it first
             self.uploads.remove(upload)
         return True
+
+    def attend(self) -> None:
+        """Wake the sender, see that there is one, and see what it has done."""
+        self.wake()
+        self._check()
+
+    def settled(self, position: tuple[int, int]) -> bool:
+        """Whether all before *position* is acknowledged and no upload waits, as far as `attend` has seen."""
+        return self.acknowledged(position) and not self.uploads
+
+    def backlog(self, position: tuple[int, int]) -> int:
+        """Bytes of segments before *position* that are not acknowledged, roughly."""
+        if self.folder is None:
+            return 0
+        try:
+            _crc, number, at = ACK.unpack(self.folder.ack.read_bytes())
+        except (OSError, struct.error):
+            number, at = 1, 0
+        before = 0
+        for each in range(number, position[0]):
+            with contextlib.suppress(OSError):  # it has just been removed
+                before += self.folder.segment(each).stat().st_size
+        return max(0, before + position[1] - int(at))
+
+    def server_answers(self) -> bool:
+        """Whether the sender has got an answer from the destination lately and is in no trouble with it."""
+        try:
+            found = orjson.loads(self._machine.destination(self.uri).read_bytes())
+            silent_ms = abs(time.time_ns() // 1_000_000 - int(found["answered_ms"]))
+            return not found["finding"] and silent_ms < ANSWERED_MS
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    @property
+    def place(self) -> Path:
+        """The folder of all sessions of this machine."""
+        return self._machine.path
+
+    def neighbours(self) -> list[SessionFolder]:
+        """The folders of the other sessions of this machine."""
+        return [
+            self._machine.session(entry.name)
+            for entry in _entries(self._machine.sessions)
+            if entry.name != self.session and not entry.name.startswith(".")
+        ]
 
     def next_upload(self) -> str:
         """An id for an upload; they sort in the order in which they were made."""

@@ -62,6 +62,9 @@ from runstone.spool.segment import (
 
 SECOND_NS: Final = 1_000_000_000
 
+LOCK_S: Final = 0.5
+"""How long a signal handler waits for another thread's record, which takes microseconds."""
+
 RESERVE_MOST: Final = 64 * limits.KIB
 """Bytes at a segment's end that only records other than points may use: some 400 params and tags."""
 
@@ -291,6 +294,15 @@ class Writer:
             self._memory = None
             self._limit = 0
             segment.close()
+
+    def interruptible(self) -> bool:
+        """Whether a signal handler may append: it has not interrupted the making of a record or segment."""
+        if not self._lock.acquire(timeout=LOCK_S):
+            return False
+        try:
+            return not self._busy
+        finally:
+            self._lock.release()
 
     def forget(self) -> None:
         """In the child after a fork: leave the parent's segment alone and begin anew."""
