@@ -11,7 +11,7 @@ from runstone.events.types import Param, RunStarted
 from runstone.sender.tail import Position, Tail
 from runstone.spool.layout import MachineFolder
 from runstone.spool.reader import Damage, PointRun
-from runstone.spool.segment import HEADER_SIZE
+from runstone.spool.segment import END, HEADER_SIZE
 from tests.handmade_spool import HandmadeSession
 
 RUN = "a" * 32
@@ -114,6 +114,19 @@ def test_a_segment_of_a_newer_format_is_kept_for_a_program_that_knows_it(session
     tail = Tail(session.folder, BEGINNING, lambda _items: None)
     with pytest.raises(OSError, match="format 2"):
         tail.read(final=True)
+
+
+def test_damage_does_not_hold_up_a_process_that_has_gone_on_to_the_next_segment(session):
+    for i in range(20):
+        session.point(RUN, "loss", i, 1.0)
+    os.pwrite(session.segment.file, b"\xff", session.segment.positions[-5] + 40)
+    assert seqs_of(follow(session)[0]) == list(range(16))
+    session.segment.put(END)
+    session.number += 1
+    session.segment = session._segment()
+    assert seqs_of(follow(session)[0]) == list(range(16)), "the new segment has no record yet"
+    session.point(RUN, "loss", 20, 1.0)
+    assert seqs_of(follow(session)[0]) == [*range(16), "damage", *range(17, 22)]
 
 
 def test_a_hole_that_reaches_beyond_the_acknowledged_position_is_damage(session):

@@ -5,6 +5,7 @@ session is ahead of us, so that one new point costs a small read and a backlog i
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 from runstone.events.limits import KIB
 from runstone.spool.layout import SessionFolder
 from runstone.spool.reader import Damage, Item, SegmentReader
-from runstone.spool.segment import HEADER_SIZE
+from runstone.spool.segment import HEADER_SIZE, RECORD
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,8 @@ class Tail:
                 return None
             before = reader.position
             items = reader.read(self._want, final=final)
+            if not items and reader.position == before and not reader.ended and self._passed():
+                items = reader.read(self._want, final=True)
             size = reader.position - before
             self._want = min(SLAB_MOST, self._want * 4) if 4 * size > 3 * self._want else SLAB_LEAST
             if self._lost:
@@ -108,6 +111,14 @@ class Tail:
                 return Slab(items, self.position, size, reader.closed)
             if not reader.ended:
                 return None
+
+    def _passed(self) -> bool:
+        """Whether the writer has gone on to the next segment: what it left in this one is all there is."""
+        try:
+            with self._folder.segment(self.position.segment + 1).open("rb", buffering=0) as following:
+                return any(os.pread(following.fileno(), RECORD.size, HEADER_SIZE)[:4])
+        except FileNotFoundError:
+            return False
 
     def _open(self, final: bool) -> SegmentReader | None:
         while True:
