@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint unit integration acceptance test-compat test-browser soak-client bench-setup bench bench-mlflow clean
+.PHONY: demo test setup lint unit integration acceptance reference test-compat test-browser soak-client bench-setup bench bench-mlflow clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "runstone: installing into $(VENV) (a minute or two, once)"
@@ -43,6 +43,10 @@ acceptance: setup
 soak-client: setup
 	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly tests/faults $(SOAK)
 
+# The reference page, from the client's docstrings.
+reference:
+	@$(PYTHON) docs/build_reference.py
+
 # The tiers and benchmarks that need the mlflow package have an environment of their own: its hundred
 # dependencies are pinned apart, and nobody who only works on Runstone waits for them.
 .venv-mlflow/.ready: pyproject.toml tests/compat/constraints.txt
@@ -71,6 +75,10 @@ bench-setup: setup .venv-mlflow/.ready
 bench: bench-setup
 	@$(BIN)/python benchmarks/start.py
 	@$(BIN)/python benchmarks/log_metric.py
+	@$(BIN)/python benchmarks/log_series.py
+	@$(BIN)/python benchmarks/training_loop.py
+	@$(BIN)/python benchmarks/importing.py
+	@$(BIN)/python benchmarks/broker_away.py
 	@$(BIN)/python benchmarks/freshness.py
 
 # The figures of MLflow's own client and REST surface: an hour, most of it MLflow's server.
