@@ -6,8 +6,8 @@ the sender, from after the first point. *Drained* is until the broker has acknow
 *queryable* until the worker has applied it. Then each series is counted, and its completeness asked for.
 
 The bytes of a point: in the spool as it lies there, in the topic as its log segments lie on the broker's
-disk (nobody compresses it), and what the same records would be with gzip. MLflow's client against a server that is away is
-asked how long one ``log_metric`` holds up the training before it raises.
+disk (nobody compresses it), and what the same records would be with gzip. MLflow's client against a server
+that is away is asked how long one ``log_metric`` holds up the training before it raises.
 """
 
 import argparse
