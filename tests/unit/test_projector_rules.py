@@ -255,3 +255,14 @@ def test_a_deleted_folder_takes_along_what_lies_below_it_and_nothing_else(batche
 def test_a_dataset_tells_which_of_its_fields_lie_in_the_store():
     ledger = Ledger().say(types.DatasetInput("d", "1", 5, stored={"profile": "ab" * 32}))
     assert ledger.tables.datasets[RUN, "d", "1"].stored == {"profile": "ab" * 32}
+
+
+def test_a_process_that_says_itself_that_it_ends_has_left_the_run_and_no_more():
+    ledger = Ledger().say(STARTED).say(types.RunJoined(1500), by=RANK).say(end(RANK), by=RANK)
+    assert (ledger.run.status, ledger.tables.loaded.marks[RUN, RANK].ended) == ("RUNNING", "ended")
+    ledger.say(types.RunJoined(1600), by=RANK)
+    assert ledger.tables.loaded.marks[RUN, RANK].ended is None
+    ledger.say(end(OWNER), by=OWNER)
+    assert (ledger.run.status, ledger.tables.loaded.marks[RUN, OWNER].ended) == ("RUNNING", "ended")
+    ledger.say(STARTED, by=OWNER).say(end(OWNER), by=SENDER)
+    assert ledger.run.status == "FAILED"

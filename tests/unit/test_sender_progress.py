@@ -3,7 +3,7 @@
 import orjson
 
 from runstone.events.encoding import event_to_json
-from runstone.events.types import RangeDeclared, RunEnded, RunStarted
+from runstone.events.types import RangeDeclared, RunEnded, RunJoined, RunStarted, SessionEnded
 from runstone.sender.liveness import outcome
 from runstone.sender.progress import Lost, Progress, StreamProgress
 from runstone.spool.reader import Damage, EventRecord
@@ -86,3 +86,17 @@ def test_the_end_of_a_session_says_what_becomes_of_its_run():
     assert "SIGTERM" in outcome(StreamProgress(1, owned=True), 15)[1]
     assert outcome(StreamProgress(1, owned=True), 0) == ("FAILED", "the process ended without ending the run")
     assert outcome(StreamProgress(1, owned=True, status="FINISHED"), 15)[0] == "FINISHED"
+
+
+def test_a_process_that_joined_has_left_when_it_says_so_and_until_it_joins_again():
+    progress = Progress()
+    left = SessionEnded("5" * 32, "FAILED", 1, "ValueError: no")
+    progress.note(
+        [record(A, 0, RunJoined(1)), record(A, 1, left), record(B, 0, RunStarted(0, "Default", "b", 1))]
+    )
+    progress.note([record(B, 1, left)])  # the owner's part is the run
+    known = Progress.from_json(progress.to_json({})).streams
+    assert (known[A].left, known[A].status, known[A].owned) == (True, "FAILED", False)
+    assert (known[B].left, known[B].status, known[B].owned) == (False, None, True)
+    progress.note([record(A, 2, RunJoined(2))])
+    assert (progress.streams[A].left, progress.streams[A].status) == (False, None)

@@ -141,7 +141,10 @@ class _Stream:
         if isinstance(event, types.SessionLost) and event.session == self.envelope.session:
             return  # whoever says so is heard, and so not lost
         mark = self.changes.mark(stream, event.session)
-        if ON_A_SESSION[type(event)](self.changes.known_run(stream), mark, event):
+        # a process that says so of itself has left the run; that ends it only when its machine says so
+        leaves = isinstance(event, types.SessionEnded) and event.session == self.envelope.session
+        run = None if leaves else self.changes.known_run(stream)
+        if ON_A_SESSION[type(event)](run, mark, event):
             self.changes.written.add(stream)
 
     def _apply_to_model(self, event: ModelEvent) -> None:

@@ -261,7 +261,8 @@ class SessionEnded:
     """A process that wrote to this run is gone; published by its machine's sender, under its own session.
 
     ``status`` is what becomes of a run that this session owned and did not end itself. ``clean`` says that
-    everything the session appended was still readable.
+    everything the session appended was still readable. Published under ``session`` itself, it says that this
+    one has left the run, which it had joined, or has said all it had to say; that ends no run.
     """
 
     TYPE: ClassVar = "session_ended"

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from runstone.sender.link import Link
 from runstone.sender.progress import Progress
 from runstone.sender.replacing import read_json, replace_json
+from runstone.sender.sweeping import sweep
 from runstone.sender.tail import Position, Tail
 from runstone.spool.layout import ACK, MachineFolder, SessionFolder
 from runstone.spool.segment import CRC, HEADER_SIZE
@@ -268,7 +269,7 @@ class Adoption:
             folder = machine.session(entry)
             told = read_json(folder.json)
             if told is None or not isinstance(told.get("uri"), str):
-                self._incomplete = True
+                self._incomplete |= not sweep(folder, machine.sessions / f"{_GONE_PREFIX}{entry}")
                 continue
             try:
                 session = Session(folder, told["uri"])

@@ -33,13 +33,17 @@ class Link:
         topic, partition = self.connect.place(packed.stream)
         return self.publisher.submit(topic, partition, packed.stream.encode(), packed.value, packed.headers)
 
-    def say(self, stream: str, event: Event) -> "tuple[int, asyncio.Future[int]]":
-        """Queue an event of the sender's own; its seq in the link's session, and the future of its offset."""
-        seq = self._seqs.get(stream, 0)
-        self._seqs[stream] = seq + 1
+    def say(self, stream: str, *events: Event) -> "tuple[int, asyncio.Future[int]]":
+        """Queue *events* of the sender's own as one record.
+
+        Returns:
+            The seq of the first in the link's session, and the future of their offset.
+        """
+        seq, n = self._seqs.get(stream, 0), len(events)
+        self._seqs[stream] = seq + n
         topic, partition = self.connect.place(stream)
-        value = encode(Envelope(self.session, stream, seq, 1, [0], [event]))
+        value = encode(Envelope(self.session, stream, seq, n, list(range(n)), list(events)))
         future = self.publisher.submit(
-            topic, partition, stream.encode(), value, headers(self.session, stream, seq, 1)
+            topic, partition, stream.encode(), value, headers(self.session, stream, seq, n)
         )
         return seq, future

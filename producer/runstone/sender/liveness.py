@@ -1,8 +1,9 @@
 """Says in each run that a process wrote to that the process is gone, once all it said is acknowledged.
 
-Published under the sender's own session. What becomes of a run is the projector's to decide: an explicit
-end of the run wins, else the owner's end counts, with the status given here. ``ended/<run id>`` remembers
-what has been published, so that a new sender does not repeat it.
+Published under the sender's own session, which has then said what it had to say in that run, and ends there
+as well. What becomes of a run is the projector's to decide: an explicit end of the run wins, else the owner's
+end counts, with the status given here. A process that had joined a run and left it has said so itself.
+``ended/<run id>`` remembers what has been published, so that a new sender does not repeat it.
 """
 
 import asyncio
@@ -41,11 +42,12 @@ async def end_session(session: Session) -> None:
                 for lost in undeclared
                 if lost.stream == stream
             ]
-            if stream == CATALOG:
+            if stream == CATALOG or (progress.left and session.clean):
                 continue
             status, reason = outcome(progress, cause)
             event = SessionEnded(session.id, status, now, reason, clean=session.clean)
-            said.append((marker, link.say(stream, event)[1]))
+            own = SessionEnded(link.session, "FINISHED", now)
+            said.append((marker, link.say(stream, event, own)[1]))
         for done, offset in said:
             await offset
             if done is not None:
@@ -82,8 +84,8 @@ def outcome(progress: StreamProgress, cause: int) -> tuple[str, str]:
             name = f"signal {cause}"
         return "KILLED", f"the process was ended by {name}"
     if not progress.owned:
-        # A process that joined says nothing when it ends; its status is nobody's.
-        return "FAILED", "the process, which had joined the run, is gone"
+        # Its status is nobody's. A worker of a pool ends so, however well it did: it cannot say anything.
+        return "FAILED", "the process, which had joined the run, has ended"
     return "FAILED", "the process ended without ending the run"
 
 

@@ -15,6 +15,8 @@ from runstone.spool.refused import Refused
 
 _STARTED: Final = b'{"type":"run_started"'
 _ENDED: Final = b'{"type":"run_ended"'
+_JOINED: Final = b'{"type":"run_joined"'
+_LEFT: Final = b'{"type":"session_ended"'
 _DECLARED: Final = b'{"type":"range_declared"'
 
 
@@ -35,12 +37,14 @@ class StreamProgress:
     """Attributes:
     next_seq: behind the last record read.
     owned: this session started the run.
-    status: with which it ended the run itself; None where it did not.
+    status: with which it ended the run itself, or its part in it; None where it did not.
+    left: it had joined the run, and has said that its part has ended.
     """
 
     next_seq: int = 0
     owned: bool = False
     status: str | None = None
+    left: bool = False
 
 
 @dataclass(slots=True)
@@ -63,10 +67,14 @@ class Progress:
         """The inverse of `to_json`; a fresh one for None."""
         if not found:
             return cls()
+        left = found.get("left", ())
         return cls(
             damaged=bool(found.get("damaged")),
             closed=bool(found.get("closed")),
-            streams={name: StreamProgress(**stream) for name, stream in found.get("streams", {}).items()},
+            streams={
+                name: StreamProgress(**stream, left=name in left)
+                for name, stream in found.get("streams", {}).items()
+            },
         )
 
     def to_json(self, next_seqs: Mapping[str, int]) -> dict[str, Any]:
@@ -74,6 +82,7 @@ class Progress:
         return {
             "damaged": self.damaged,
             "closed": self.closed,
+            "left": [name for name, s in self.streams.items() if s.left],
             "streams": {
                 name: {"next_seq": next_seqs.get(name, 0), "owned": s.owned, "status": s.status}
                 for name, s in self.streams.items()
@@ -101,11 +110,15 @@ class Progress:
                     self.damaged = self.changed = True
             stream.next_seq = max(stream.next_seq, item.first_seq + item.n)
             if isinstance(item, EventRecord):
-                if item.payload.startswith(_ENDED):
-                    stream.status = str(orjson.loads(item.payload).get("status"))
+                leaves = item.payload.startswith(_LEFT) and not stream.owned
+                if leaves or item.payload.startswith(_ENDED):
+                    stream.status, stream.left = str(orjson.loads(item.payload).get("status")), leaves
                     self.changed = True
                 elif item.payload.startswith(_STARTED):
-                    stream.status, stream.owned = None, True
+                    stream.status, stream.left, stream.owned = None, False, True
+                    self.changed = True
+                elif item.payload.startswith(_JOINED) and stream.left:
+                    stream.status, stream.left = None, False
                     self.changed = True
         return lost
 

@@ -1,7 +1,8 @@
 """The sender's loop: what is done when, and when the sender leaves.
 
 One task makes rounds (find sessions, look for uploads, deliver, sleep), one keeps house twice a second
-(liveness, syncing, removal of what is over, idleness). Blocking work goes to a few worker threads.
+(liveness, syncing, removal of what is over, idleness), one tells gateways which sessions live. Blocking work
+goes to a few worker threads.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Any, Final
 from runstone.sender.adoption import GRACE, Adoption, Session
 from runstone.sender.delivery import Delivery
 from runstone.sender.destinations import Destination
+from runstone.sender.heard import Heartbeats
 from runstone.sender.lease import Lease
 from runstone.sender.liveness import end_session
 from runstone.sender.syncing import PERIOD, Syncing
@@ -59,6 +61,8 @@ class Service:
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.set_exception_handler(_odd)
         house = asyncio.create_task(self._keep_house(), name="house")
+        heartbeats = Heartbeats(self._delivery.sessions, self._executor)
+        telling = asyncio.create_task(heartbeats.run(), name="heartbeats")
         try:
             while not self._stopped:
                 began = time.monotonic()
@@ -83,7 +87,8 @@ class Service:
             log.warning(REMOVED)
         finally:
             house.cancel()
-            await asyncio.gather(house, return_exceptions=True)
+            telling.cancel()
+            await asyncio.gather(house, telling, return_exceptions=True)
             await self._close()
 
     def _stop(self) -> None:
