@@ -13,16 +13,25 @@ for a server and a spool of its own. ``docs/client.md`` lists calls, variables a
 
 from runstone._version import __version__
 from runstone.client import Client
-from runstone.exceptions import InvalidInputError, NoSuchRunError, RunEndedError, RunstoneError, ServerError
+from runstone.exceptions import (
+    InvalidInputError,
+    NoSuchArtifactError,
+    NoSuchRunError,
+    RunEndedError,
+    RunstoneError,
+    ServerError,
+)
 from runstone.run import Run
 
 _everybodys = Client()
 
 active_run = _everybodys.active_run
 delete_tag = _everybodys.delete_tag
+download_artifacts = _everybodys.download_artifacts
 end_run = _everybodys.end_run
 flush = _everybodys.flush
 get_run = _everybodys.get_run
+load_model = _everybodys.load_model
 log_artifact = _everybodys.log_artifact
 log_artifacts = _everybodys.log_artifacts
 log_dict = _everybodys.log_dict
@@ -46,6 +55,7 @@ start_run = _everybodys.start_run
 __all__ = [
     "Client",
     "InvalidInputError",
+    "NoSuchArtifactError",
     "NoSuchRunError",
     "Run",
     "RunEndedError",
@@ -54,9 +64,11 @@ __all__ = [
     "__version__",
     "active_run",
     "delete_tag",
+    "download_artifacts",
     "end_run",
     "flush",
     "get_run",
+    "load_model",
     "log_artifact",
     "log_artifacts",
     "log_dict",

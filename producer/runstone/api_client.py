@@ -29,17 +29,33 @@ class ReadApi:
         """One run. Raises `NoSuchRunError` where there is none."""
         return self._ask("GET", f"/api/v1/runs/{quote(run_id, safe='')}")
 
+    def full_id(self, text: str) -> str:
+        """The id of the one run whose id begins with *text*; *text* where no run's does.
+
+        Raises:
+            NoSuchRunError: several do.
+        """
+        if not text.isalnum() or len(text) >= 32:
+            return text
+        runs = self.search_runs(filter=f"run_id LIKE '{text}%'", view="all", limit=2)["runs"]
+        if len(runs) > 1:
+            if text in {run["run_id"] for run in runs}:
+                return text
+            raise NoSuchRunError(f"several runs' ids begin with {text!r}; type more of it")
+        return str(runs[0]["run_id"]) if runs else text
+
     def compare(self, run_ids: list[str]) -> dict[str, Any]:
         """Runs side by side: ``{"runs", "params": {"differ", "agree"}, "metrics"}``."""
         return self._ask("POST", "/api/v1/runs/compare", {"run_ids": run_ids})
 
-    def artifacts(self, run_id: str) -> list[dict[str, Any]]:
-        """The pointers of all files of a run, by path; ``url`` is where the content can be fetched."""
-        path = f"/api/v1/runs/{quote(run_id, safe='')}/artifacts?{urlencode({'recursive': 'true'})}"
-        return [
-            {**pointer, "url": self._uri + pointer["content_url"]}
-            for pointer in self._ask("GET", path)["artifacts"]
-        ]
+    def artifacts(self, run_id: str, path: str = "") -> list[dict[str, Any]]:
+        """The pointers of all files of a run at or below *path*, by path.
+
+        ``url`` is where the content can be fetched.
+        """
+        asked = urlencode({"recursive": "true", "path": path} if path else {"recursive": "true"})
+        found = self._ask("GET", f"/api/v1/runs/{quote(run_id, safe='')}/artifacts?{asked}")
+        return [{**pointer, "url": self._uri + pointer["content_url"]} for pointer in found["artifacts"]]
 
     def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         status, server, answer = self._exchange(method, path, body)

@@ -21,6 +21,18 @@ class NoSuchRunError(RunstoneError, LookupError):
     """A run id that is not known."""
 
 
+class NoSuchArtifactError(RunstoneError, LookupError):
+    """A file or folder that a run does not have (yet)."""
+
+
+class NoSuchExperimentError(RunstoneError, LookupError):
+    """An experiment's name or id that is not known."""
+
+
+class ConflictError(RunstoneError):
+    """What is there does not allow what was asked: a name that is taken, an experiment that is deleted."""
+
+
 class MalformedEnvelopeError(RunstoneError, ValueError):
     """Bytes that are not an envelope of the event contract; the message is the reason of a dead letter."""
 

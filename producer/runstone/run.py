@@ -24,6 +24,7 @@ from runstone.events.types import (
     RunEnded,
     RunJoined,
     SeriesKey,
+    SessionEnded,
     Tag,
     TagDeleted,
     from_json,
@@ -292,7 +293,7 @@ class Run:
     ) -> None:
         """Record which dataset the run reads: name, digest, schema and size, never the data.
 
-        A dataset of the same name and digest that the run has already stays as it was recorded first.
+        Of several records of the same name and digest the last one counts.
 
         Args:
             dataset: a pandas DataFrame, a numpy array, a dict of columns or arrays, a dataset of
@@ -530,7 +531,6 @@ class Run:
         self._tables = {}
         lifetime.closed(self)
 
-    def wait_until_queryable(self, timeout: float = 30.0) -> bool:
     def conclude(self, status: str = "FINISHED", reason: str = "") -> None:
         """Say how the run ended without closing it: what is logged after the process's exit hook is kept.
 
@@ -547,6 +547,7 @@ class Run:
         elif self._stream.next_seq:  # one that joined ends its own part only, if it wrote anything
             self._event(SessionEnded(self._session.session, status, now_ms(), why))
 
+    def wait_until_queryable(self, timeout: float = 30.0) -> bool:
         """Whether, within *timeout* seconds, all that was logged here so far can be read through the API.
 
         False means: not yet; or never, once the store has refused an artifact of this run for good.
@@ -579,12 +580,41 @@ class Run:
         """
         from runstone.run_info import read_run  # noqa: PLC0415  # importing runstone must stay cheap
 
+        self._arrived(timeout)
+        return read_run(self._session.uri, self.run_id)
+
+    def download_artifacts(
+        self, path: str | None = None, dst: str | PathLike[str] | None = None, timeout: float = READ_S
+    ) -> Path:
+        """Fetch the run's files, what was logged here so far included; see `Client.download_artifacts`.
+
+        *timeout*: seconds to wait at most for what was logged here to arrive.
+        """
+        from runstone import loading  # noqa: PLC0415  # importing runstone must stay cheap
+
+        self._arrived(timeout)
+        return loading.download_artifacts(self._session.uri, self.run_id, path, dst)
+
+    def load_model(self, name: str = "model", timeout: float = READ_S) -> Any:
+        """Unpickle a model of the run, of this moment included; see `Client.load_model`.
+
+        *timeout*: seconds to wait at most for what was logged here to arrive.
+        """
+        from runstone import loading  # noqa: PLC0415  # importing runstone must stay cheap
+
+        run_id, folder = loading.model_address(self.run_id, name)
+        self._arrived(timeout)
+        return loading.load_model(self._session.uri, run_id, folder)
+
+    def _arrived(self, timeout: float) -> None:
+        """Wait for what was logged here; where nobody answers, nothing is waited for."""
+        from runstone.run_info import read_run  # noqa: PLC0415  # importing runstone must stay cheap
+
         try:
-            read_run(self._session.uri, self.run_id)  # where nobody answers nothing is waited for
+            read_run(self._session.uri, self.run_id)
         except NoSuchRunError:
             pass
         self.wait_until_queryable(timeout)
-        return read_run(self._session.uri, self.run_id)
 
     def forked(self) -> None:
         """This process is a child of the one that opened the run: it joins, with a session of its own."""
