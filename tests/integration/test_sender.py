@@ -190,7 +190,13 @@ class Ledger:
         return found
 
     def said(self, kind):
-        return [e for envelope in self.envelopes for e in envelope.events if isinstance(e, kind)]
+        """Of the ends those of others: a sender ends its own session beside each."""
+        return [
+            event
+            for envelope in self.envelopes
+            for event in envelope.events
+            if isinstance(event, kind) and getattr(event, "session", "") != envelope.session
+        ]
 
     async def has(self, session, stream, n):
         await self.read()
