@@ -139,13 +139,18 @@ class Session:
         assert self.folder is not None
         least = max(FIRST_SIZE, need + 4095 & ~4095)
         grown = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
-        size = least if reserved else max(least, grown)
         room = self._limit + RESERVED * reserved - self._used()
-        if room < size:
-            size = least
-        if room < size:
+        if room < least:
             self._no_room(f"{self._limit} bytes are reached")
             return None
+        if not reserved and least < grown <= room:
+            segment = self._make(number, grown)
+            if segment is not None or self.writer.dead:
+                return segment
+        return self._make(number, least)
+
+    def _make(self, number: int, size: int) -> SegmentFile | None:
+        assert self.folder is not None
         segment = None
         try:
             segment = create_segment(self.folder, number, size, self.uri, self._mapped)
