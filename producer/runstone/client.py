@@ -2,8 +2,9 @@
 
 The active run is a context variable (each thread and each asyncio task has its own), else the run that this
 client started last in the process and that has not ended. Of those the ones do not count that another thread
-nested in a run which it found that way: threads that each nest a run in the same one are siblings. Clients
-share nothing but the process's sessions.
+nested in a run which it found that way: threads that each nest a run in the same one are siblings. A child of
+multiprocessing without a run of its own logs to the one that was active where it was started (`handover`).
+Clients share nothing but the process's sessions.
 """
 
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from runstone import lifetime, notices
+from runstone import handover, lifetime, notices
 from runstone.configuration import Configuration, check_tracking_uri, read_configuration
 from runstone.context import program_name, quick_context
 from runstone.events import limits
@@ -62,6 +63,8 @@ class Client:
         self._adopted: list[Run] = []
         self._recent: deque[Run] = deque(maxlen=RECENT_MOST)
         self._run_id_used = False
+        self._handed: handover.Handed | None = None
+        self._asked_parent = False
         lifetime.watch(self)
 
     def forked(self) -> None:
@@ -70,6 +73,13 @@ class Client:
         self._announced = set()
         for run in self._adopted:
             run.forked()
+
+    def handed_over(self) -> tuple[str, handover.Handed] | None:
+        """What children of multiprocessing learn: the tracking URI and the run that is active here."""
+        run = self.active_run()
+        if run is None:
+            return None
+        return self._configuration().tracking_uri, handover.Handed(run.run_id, run.experiment_id, run.name)
 
     def _configuration(self) -> Configuration:
         if self._configured is None:
@@ -137,6 +147,8 @@ class Client:
             nested: the active run becomes the parent of this one; needed where one is active.
             parent_run_id: another run, of any process, is the parent instead.
 
+        At a prompt or in a notebook, where a cell may be run again, a run that is active is ended first.
+
         Raises:
             InvalidInputError: a name, tag or id is not what it must be, or a run is active already.
         """
@@ -153,7 +165,8 @@ class Client:
                 limits.EXPERIMENT_NAME_MAX,
             )
             shared = run_id is None and chosen == self._shared_id(configuration)
-            joins = shared and configuration.rank > 0
+            handed = self._from_parent()
+            joins = shared and (configuration.rank > 0 or (handed is not None and handed.run_id == chosen))
             session = self._opened()
             run = Run(
                 Identity(chosen, experiment_id(experiment_name), name),
@@ -171,6 +184,7 @@ class Client:
             self._recent.append(run)
         self._stack.set((*(other for other in self._stack.get() if not other.ended), run))
         lifetime.opened(run)
+        handover.offer(self)
         session.launcher.check()
         if not session.writer.dead:
             lifetime.slow_facts.give(run.add_context)
@@ -191,7 +205,11 @@ class Client:
             active = self.active_run()
             return named or (active.run_id if active else "")
         own = [run for run in self._stack.get() if not run.ended and not run.inherited]
-        if own:
+        if own and lifetime.at_a_prompt() and not any(run.entered for run in own):
+            for run in reversed(own):
+                run.end()
+                notices.say(f"run {run.name or run.run_id!r} has been ended, because another one is started")
+        elif own:
             raise InvalidInputError(
                 f"run {own[-1].name!r} ({own[-1].run_id}) is active; end it with end_run(), or start "
                 "this one inside of it with start_run(nested=True)"
@@ -282,7 +300,44 @@ class Client:
         for run in reversed(self._open):
             if not run.ended and not run.apart:
                 return run
-        return None
+        return None if self._asked_parent else self._join_parents()
+
+    def _from_parent(self) -> handover.Handed | None:
+        """The run that this process, a child of multiprocessing, was handed over by its parent."""
+        if not self._asked_parent:
+            self._handed = handover.received(self._configuration().tracking_uri)
+            self._asked_parent = self._handed is not None
+        return self._handed
+
+    def _join_parents(self) -> Run | None:
+        """Join the run that was active where this process was started; None where there was none."""
+        with self._lock:
+            if self._asked_parent or self._from_parent() is None:
+                return None
+            assert self._handed is not None
+            return self.join(Identity(*self._handed))
+
+    def join(self, identity: Identity) -> Run:
+        """Log to a run that another process has started; it is active here, and is not ended at exit.
+
+        Args:
+            identity: id, experiment and name, as the other process has them.
+        """
+        with self._lock:
+            for run in self._open:
+                if run.run_id == identity.run_id and not run.ended:
+                    return run
+            configuration = self._configuration()
+            session = self._opened()
+            run = Run(identity, session, rank=configuration.rank, owned=False, strict=configuration.strict)
+            run.inherited = True
+            run.begin([RunJoined(now_ms(), quick_context(configuration.rank))])
+            self._open = [*(other for other in self._open if not other.ended), run]
+            self._recent.append(run)
+        lifetime.opened(run)
+        handover.offer(self)
+        session.launcher.check()
+        return run
 
     def _run(self) -> Run:
         """The active run; where there is none, one is started and ended at exit."""
@@ -497,3 +552,23 @@ class Client:
 def run_link(uri: str, run_id: str) -> str:
     """Where a run can be looked at."""
     return f"{uri}/api/v1/runs/{run_id}"
+
+
+def joined(tracking_uri: str, identity: tuple[str, int, str]) -> Run:
+    """A run that was pickled: the same one in its process, one that is joined in another."""
+    with _joining:
+        clients = [client for client in lifetime.watching() if isinstance(client, Client)]
+        for client in clients:
+            run = client._own(identity[0])  # noqa: SLF001  # its own class
+            if run is not None:
+                return run
+        same = [c for c in clients if c._configuration().tracking_uri == tracking_uri]  # noqa: SLF001  # as above
+        if not same:
+            same = [Client(tracking_uri)]
+            _joining_clients.extend(same)
+    return same[0].join(Identity(*identity))
+
+
+_joining = threading.Lock()
+_joining_clients: Final[list[Client]] = []
+"""Made for runs that came from elsewhere; they live as long as the process."""

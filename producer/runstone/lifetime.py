@@ -11,7 +11,7 @@ At the exit runs are not closed: other exit hooks and threads that go on may log
 behind the run's end. A run that somebody starts there is ended at once.
 
 A child after a fork keeps of it: its own sessions begin with its first record, the runs that it has started
-itself are ended when it comes to its end; those of the parent are not, and SIGTERM kills it as ever.
+itself are ended when it comes to its end, of the parent's runs only its part, and SIGTERM kills it as ever.
 Children of ``multiprocessing`` leave without atexit, so they get a finaliser of that module.
 
 Limits: an uncaught ``raise SystemExit(3)`` in place of ``sys.exit(3)``, outside of a ``with`` block of the
@@ -94,6 +94,11 @@ def watch(client: Forkable) -> None:
     _clients.add(client)
 
 
+def watching() -> list[Forkable]:
+    """The clients that live."""
+    return list(_clients)
+
+
 def opened(run: OpenRun) -> None:
     """End *run* when the process ends."""
     global _failure  # noqa: PLW0603  # a process has one fate
@@ -117,6 +122,11 @@ def describe(error: BaseException | None, cls: type[BaseException]) -> str:
     except Exception:  # a foreign exception's __str__ may raise anything
         message = ""
     return clean(f"{cls.__name__}: {message}".removesuffix(": "), REASON_MOST)
+
+
+def at_a_prompt() -> bool:
+    """Whether a person types, into a terminal or a notebook: an exception ends no process there."""
+    return hasattr(sys, "ps1")
 
 
 def exit_reason(code: object) -> str:
@@ -164,7 +174,7 @@ def _chain_excepthook() -> None:
 
     def hook(cls: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         global _failure  # noqa: PLW0603  # a process has one fate
-        if not _at_a_prompt():
+        if not at_a_prompt():
             _failure = describe(error, cls)
         previous(cls, error, trace)
 
@@ -176,16 +186,11 @@ def _chain_exit() -> None:
 
     def leave(status: Any = None, /) -> Any:
         global _failure  # noqa: PLW0603  # a process has one fate
-        if threading.current_thread() is threading.main_thread() and not _at_a_prompt():
+        if threading.current_thread() is threading.main_thread() and not at_a_prompt():
             _failure = exit_reason(status)
         previous(status)
 
     sys.exit = leave
-
-
-def _at_a_prompt() -> bool:
-    """Whether a person types: an exception ends nothing there, and a notebook's cell no process."""
-    return hasattr(sys, "ps1")
 
 
 def _at_exit() -> None:
@@ -216,7 +221,7 @@ def _at_worker_exit() -> None:
 
 
 def _conclude(status: str, reason: str) -> None:
-    for run in reversed(list(_open_runs)):
+    for run in reversed([*_inherited, *_open_runs]):  # of the former only this process's part ends
         try:
             run.conclude(status, reason)
         except Exception as wrong:  # one run must not keep the others from their end

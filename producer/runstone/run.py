@@ -94,7 +94,8 @@ class Run:
     Attributes:
         run_id: 32 hexadecimal digits. experiment_id: a number that needs no server. name: as shown.
         ended: whether this process has ended it.
-        inherited: whether this process is a forked child of the one that opened it.
+        inherited: whether another process, the parent of this one or whoever, has opened it.
+        entered: whether a ``with`` block of it was entered.
         apart: whether it is the active run of nobody but the thread that started it.
     """
 
@@ -102,6 +103,7 @@ class Run:
         self.run_id, self.experiment_id, self.name = identity
         self.ended = False
         self.inherited = False
+        self.entered = False
         self.apart = False
         self._session = session
         self._stream = session.writer.stream(identity.run_id)
@@ -117,7 +119,14 @@ class Run:
         return f"<Run {self.name!r} {self.run_id}{' ended' * self.ended}>"
 
     def __enter__(self) -> Self:
+        self.entered = True
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled for another process, or copied: there it is joined, here it is the same run."""
+        from runstone.client import joined  # noqa: PLC0415  # the client knows runs
+
+        return joined, (self._session.uri, (self.run_id, self.experiment_id, self.name))
 
     def __exit__(
         self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

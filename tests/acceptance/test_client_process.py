@@ -209,7 +209,8 @@ def test_a_forked_child_has_a_session_of_its_own_and_ends_nothing(train, tmp_pat
     of_parent, of_child = session_records(parent), session_records(child)
     assert_dense(of_parent + of_child)
     assert [r.data[1] for r in of_parent if r.kind == POINT] == [1.0, 3.0]
-    assert [r.data if r.kind == POINT else r.data["type"] for r in of_child] == ["run_joined", (0, 2.0)]
+    said = [r.data if r.kind == POINT else r.data["type"] for r in of_child]
+    assert said == ["run_joined", (0, 2.0), "session_ended"]
     assert {r.stream for r in of_child} <= {r.stream for r in of_parent}
     assert len(list((child / "uploads").glob("*.json"))) == 1
     assert ended(tmp_path)[0]["status"] == "FINISHED"
