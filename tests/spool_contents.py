@@ -52,7 +52,8 @@ def segment_records(path: Path) -> tuple[list[Record], bool]:
         "<8sIIIQQQ16sH", data
     )
     assert (magic, version, number, size) == (b"RUNSTONE", 1, int(path.stem), len(data))
-    assert zlib.crc32(data[:4092]) == struct.unpack_from("<I", data, 4092)[0]
+    assert zlib.crc32(data[:4000]) == struct.unpack_from("<I", data, 4092)[0]
+    assert data[4000:4062] == data[:62]
     assert data[62 : 62 + uri_length].startswith(b"http")
     streams: dict[int, tuple[str, int]] = {}
     keys: dict[int, str] = {}

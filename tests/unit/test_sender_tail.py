@@ -108,9 +108,10 @@ def test_a_header_of_which_only_one_half_is_damaged_costs_nothing(session):
 
 
 def test_a_segment_of_a_newer_format_is_kept_for_a_program_that_knows_it(session):
-    page = bytearray(os.pread(session.segment.file, 4092, 0))
+    page = bytearray(os.pread(session.segment.file, 4000, 0))
     page[8] = 2
-    os.pwrite(session.segment.file, page + struct.pack("<I", zlib.crc32(page)), 0)
+    os.pwrite(session.segment.file, page, 0)
+    os.pwrite(session.segment.file, struct.pack("<I", zlib.crc32(page)), 4092)
     tail = Tail(session.folder, BEGINNING, lambda _items: None)
     with pytest.raises(OSError, match="format 2"):
         tail.read(final=True)

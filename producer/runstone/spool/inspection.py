@@ -232,7 +232,7 @@ class _Reading:
         self._report.uri = self._report.uri or header.uri
         if header.damaged:
             findings.append(
-                Finding(segment.path, "its first page is damaged; read by the copy of its fields")
+                Finding(segment.path, "is damaged in one half of its first page; the other one is whole")
             )
         if header.number != segment.number or header.session != self._report.session:
             findings.append(

@@ -66,6 +66,7 @@ CRC: Final = struct.Struct("<I")
 _HEADER: Final = struct.Struct("<8sIIIQQQ16sH")
 _COPY_AT: Final = 4000
 """Where the header page holds its fields again, without the uri: it is all that reading the records needs."""
+_CRC_AT: Final = HEADER_SIZE - 4
 
 
 class OtherFormat(OSError):
@@ -83,7 +84,7 @@ class SegmentHeader:
         size: of the whole file in bytes, as allocated.
         created_ns, created_mono_ns: both clocks when it was made.
         uri: the destination, as the client was given it; at most 2000 bytes.
-        damaged: the page is; this comes from the copy of its fields, and ``uri`` is empty.
+        damaged: one half of the page is; where it is the first one, ``uri`` is empty.
     """
 
     session: str
@@ -97,15 +98,15 @@ class SegmentHeader:
 
 
 def pack_header(header: SegmentHeader) -> bytes:
-    """The first `HEADER_SIZE` bytes of a segment: fields, uri, zeros, the fields again, two CRC-32."""
+    """The first `HEADER_SIZE` bytes of a segment: fields and uri; the fields again; a CRC-32 of each half."""
     uri = header.uri.encode()
     fields = _HEADER.pack(
         MAGIC, FORMAT, header.number, header.salt, header.size, header.created_ns, header.created_mono_ns,
         bytes.fromhex(header.session), len(uri),
     )  # fmt: skip
-    page = (fields + uri).ljust(_COPY_AT, b"\0") + fields + CRC.pack(crc32(fields))
-    page = page.ljust(HEADER_SIZE - CRC.size, b"\0")
-    return page + CRC.pack(crc32(page))
+    page = (fields + uri).ljust(_COPY_AT, b"\0")
+    copy = (fields + CRC.pack(crc32(fields))).ljust(_CRC_AT - _COPY_AT, b"\0")
+    return page + copy + CRC.pack(crc32(page))
 
 
 def unpack_header(page: bytes) -> SegmentHeader:
@@ -115,26 +116,19 @@ def unpack_header(page: bytes) -> SegmentHeader:
         ValueError: the page is no header; the message says why.
         OtherFormat: it is one of another format.
     """
-    fields, copy = page[: _HEADER.size], page[_COPY_AT : _COPY_AT + _HEADER.size]
-    damaged = len(page) < HEADER_SIZE or CRC.unpack_from(page, HEADER_SIZE - CRC.size)[0] != crc32(
-        page[: HEADER_SIZE - CRC.size]
-    )
-    if damaged:
-        if len(page) < HEADER_SIZE or CRC.unpack_from(page, _COPY_AT + _HEADER.size)[0] != crc32(copy):
-            wrong = (
-                "its first page is damaged (checksum)"
-                if page[:8] == MAGIC
-                else "it does not begin with RUNSTONE"
-            )
-            raise ValueError(f"no segment of a spool: {wrong}")
-        fields = copy
-    magic, version, number, salt, size, created, mono, session, uri_length = _HEADER.unpack(fields)
-    if magic != MAGIC:
+    if len(page) < HEADER_SIZE or MAGIC not in {page[:8], page[_COPY_AT : _COPY_AT + 8]}:
         raise ValueError("no segment of a spool: it does not begin with RUNSTONE")
+    first = page[: _HEADER.size], CRC.unpack_from(page, _CRC_AT)[0] == crc32(page[:_COPY_AT])
+    copy = page[_COPY_AT : _COPY_AT + _HEADER.size]
+    second = copy, CRC.unpack_from(page, _COPY_AT + _HEADER.size)[0] == crc32(copy)
+    valid = [fields for fields, matches in (first, second) if matches]
+    if not valid:
+        raise ValueError("its first page is damaged (checksum)")
+    _magic, version, number, salt, size, created, mono, session, uri_length = _HEADER.unpack(valid[0])
     if version != FORMAT:
         raise OtherFormat(f"a segment of spool format {version}; this program knows {FORMAT}")
-    uri = "" if damaged else page[_HEADER.size : _HEADER.size + uri_length].decode()
-    return SegmentHeader(session.hex(), number, salt, size, created, mono, uri, damaged)
+    uri = page[_HEADER.size : _HEADER.size + uri_length].decode() if first[1] else ""
+    return SegmentHeader(session.hex(), number, salt, size, created, mono, uri, damaged=len(valid) == 1)
 
 
 def pack_record(
