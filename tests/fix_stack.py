@@ -2,6 +2,7 @@
 
 - ``artifact_root``: the store of ``stack``; a folder, unless a test module says otherwise.
 - ``advertised_servers``: what ``stack`` tells senders as Kafka's address; the right one, likewise.
+- ``lost_after``: the seconds after which ``stack`` gives up silent sessions; never, likewise.
 - ``stack``: a gateway, with the read API and a worker behind it, over real Kafka and Postgres (``Stack``).
 """
 
@@ -80,6 +81,11 @@ def advertised_servers(kafka: str) -> str:
 
 
 @pytest.fixture
+def lost_after() -> float | None:
+    return None
+
+
+@pytest.fixture
 async def stack(
     kafka: str,
     database: str,
@@ -88,6 +94,7 @@ async def stack(
     db: Database,
     artifact_root: str,
     advertised_servers: str,
+    lost_after: float | None,
 ) -> AsyncIterator[Stack]:
     environment = {
         "RUNSTONE_BOOTSTRAP_SERVERS": kafka,
@@ -97,7 +104,7 @@ async def stack(
         "RUNSTONE_ARTIFACT_ROOT": artifact_root,
     }
     async with contextlib.AsyncExitStack() as opened:
-        await opened.enter_async_context(working(kafka, database, prefix))
+        await opened.enter_async_context(working(kafka, database, prefix, lost_after))
         api = Served(query_app.application(query_configuration.from_environment(environment)))
         await opened.enter_async_context(api)
         environment["RUNSTONE_API_URL"] = str(api.make_url("")).rstrip("/")
