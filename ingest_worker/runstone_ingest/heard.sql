@@ -19,17 +19,19 @@ WHERE h.heard_at < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1::
 
 -- name: silent
 -- Which sessions own a running run, were in a sender's care once, and have been silent for so many ms? Only
--- of partitions that have been applied up to the given ends ($2, by partition), and only for the generation
--- that people read: another one's worker sees the same sessions.
+-- for the generation that people read: another one's worker sees the same sessions.
 SELECT r.run_id, r.owner_session
 FROM runs r
 JOIN runstone_meta.heard h ON h.session = r.owner_session
 JOIN marks m ON m.stream = r.run_id AND m.session = r.owner_session
-JOIN ingest_partitions p ON p.topic = $1 AND p.partition = r.topic_partition
-JOIN unnest($2::bigint[]) WITH ORDINALITY AS ends (next_offset, place) ON ends.place = p.partition + 1
 WHERE r.ended_by IS NULL AND r.status = 'RUNNING' AND m.ended IS NULL
-  AND p.next_offset >= ends.next_offset
   AND greatest(h.heard_at, m.last_time)
-      < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $3::bigint
+      < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1::bigint
   AND current_schema() = (SELECT generation FROM runstone_meta.live)
 ORDER BY r.run_id LIMIT 1000;
+
+-- name: behind
+-- Which of these partitions of the topic have not been applied up to these offsets?
+SELECT ends.partition FROM unnest($2::int[], $3::bigint[]) AS ends (partition, next_offset)
+LEFT JOIN ingest_partitions p ON p.topic = $1 AND p.partition = ends.partition
+WHERE ends.next_offset > coalesce(p.next_offset, 0);

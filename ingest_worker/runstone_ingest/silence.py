@@ -1,10 +1,10 @@
 """Gives up sessions of which nothing was heard for too long, by an event in the ledger.
 
 A machine that vanished cannot say so. Whoever calls this (`runstone_ingest.heard`) has made sure that
-heartbeats are coming at all; here it is seen that ingest has applied all that the events topic held a
-moment ago, so that the last word of a session, and what was published here before, is known. So nothing is
-said twice for one session unless it was heard in between. (Two workers may, when one was stopped for a moment
-at this very place: the second time changes nothing.)
+heartbeats are coming at all. Here, where a session seems silent, first all is applied that its partition
+holds by then; only if it still is silent, it is given up. So its last word counts, and what was published
+here before is known: nothing is said twice for one session unless it was heard in between. (Two workers may,
+when one was stopped for a moment at this very place: the second time changes nothing.)
 
 The event goes into the stream of each run that the session owns, under a session of this worker's own, which
 is a new one each time and ends in the same record: whatever becomes of a send, no seq is left open.
@@ -13,7 +13,7 @@ is a new one each time and ends in the same record: whatever becomes of a send, 
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -23,9 +23,13 @@ from runstone.events.types import SessionEnded, SessionLost
 from runstone_store import kafka_settings, named_sql
 from runstone_store.configuration import events_topic
 
+APPLIED_WITHIN: Final = 10.0
+"""Seconds to wait for what a partition holds; ingest that has a backlog larger than that is asked later."""
+
 FRESH: Final = 10.0
 """Seconds that what was asked is good for: a worker that was stopped in between asks again."""
 
+_LOOK: Final = 0.1
 _DEADLINE: Final = 10.0
 _LEAVE_SECONDS: Final = 1.0
 
@@ -49,19 +53,41 @@ class Judge:
         Raises:
             KafkaError, OSError, TimeoutError, asyncpg.PostgresError: some may have been published.
         """
+        seem = await self._silent(after)
+        if not seem:
+            return
+        behind = await self._wait_applied({self._partition(run_id) for run_id in seem})
         asked = time.monotonic()
-        ends = await self._ends()
-        silent = await self._connection.fetch(_SQL["silent"], self._topic, ends, int(after * 1000))
-        if silent:
-            await self._publish([tuple(row) for row in silent], asked)
+        silent = await self._silent(after)
+        sure = {
+            run_id: session
+            for run_id, session in silent.items()
+            if seem.get(run_id) == session and self._partition(run_id) not in behind
+        }
+        if sure:
+            await self._publish(sure, asked)
 
-    async def _ends(self) -> list[int]:
-        places = [TopicPartition(self._topic, number) for number in range(self._partitions)]
+    async def _silent(self, after: float) -> dict[str, str]:
+        """Runs and their owning sessions."""
+        return dict(await self._connection.fetch(_SQL["silent"], int(after * 1000)))
+
+    def _partition(self, run_id: str) -> int:
+        return identity.partition_of(run_id, self._partitions)
+
+    async def _wait_applied(self, partitions: Collection[int]) -> set[int]:
+        """Wait until all that these partitions hold now is applied; those of which it is not in time."""
+        places = {TopicPartition(self._topic, partition) for partition in partitions}
         async with asyncio.timeout(_DEADLINE):
-            found = await self._consumer.end_offsets(places)
-        return [found[place] for place in places]
+            ends = await self._consumer.end_offsets(places)
+        numbers, offsets = [place.partition for place in ends], list(ends.values())
+        deadline = time.monotonic() + APPLIED_WITHIN
+        while True:
+            rows = await self._connection.fetch(_SQL["behind"], self._topic, numbers, offsets)
+            if not rows or time.monotonic() > deadline:
+                return {row[0] for row in rows}
+            await asyncio.sleep(_LOOK)
 
-    async def _publish(self, silent: Sequence[tuple[str, str]], asked: float) -> None:
+    async def _publish(self, silent: Mapping[str, str], asked: float) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             client_id="runstone-worker-liveness",
@@ -73,7 +99,7 @@ class Judge:
         try:
             async with asyncio.timeout(_DEADLINE):
                 await producer.start()
-            for run_id, session in silent:
+            for run_id, session in silent.items():
                 if time.monotonic() - asked > FRESH:
                     return
                 now = time.time_ns() // 1_000_000
@@ -83,7 +109,7 @@ class Judge:
                         self._topic,
                         encode(Envelope(own, run_id, 0, 2, [0, 1], said)),
                         key=run_id.encode(),
-                        partition=identity.partition_of(run_id, self._partitions),
+                        partition=self._partition(run_id),
                         headers=encoding.headers(own, run_id, 0, 2),
                     )
                 _say(f"session {session}, which owns run {run_id}, has been silent for too long: given up")

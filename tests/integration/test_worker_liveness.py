@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from runstone.events import decode, types
+from runstone.events import decode, identity, types
+from runstone_ingest import silence
 from runstone_store.configuration import events_topic, liveness_topic
-from tests.fix_worker import working
+from tests.fix_worker import PARTITIONS, working
 from tests.publishing import envelope
 
 RUN, QUIET, FOREIGN, BEATING = "0a" * 16, "0b" * 16, "0c" * 16, "0d" * 16
@@ -100,3 +101,28 @@ async def test_heartbeats_that_came_while_no_worker_ran_count_and_old_ones_do_no
         async with working(kafka, database, prefix):
             rows = await db.until(heard, lambda rows: len(rows) == 2)
             assert rows[0][1] == rows[1][1] > first
+
+
+async def test_nobody_is_given_up_while_his_last_word_may_wait_to_be_applied(
+    kafka, database, prefix, publish, rows, monkeypatch
+):
+    monkeypatch.setattr(silence, "APPLIED_WITHIN", 0.2)
+    run, topic = "0a" * 16, events_topic(prefix)
+    partition = identity.partition_of(run, PARTITIONS)
+    await publish.publish(envelope(run, 0, [STARTED], session=OWNER))
+    await rows.run(run_id=run, status="RUNNING", owner_session=OWNER, topic_partition=partition)
+    await rows.insert("marks", stream=run, session=OWNER, high_seq=0, last_time=1)
+    await rows.insert("runstone_meta.heard", session=OWNER, heard_at=1)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=None)
+    await consumer.start()
+    try:
+        judge = silence.Judge(kafka, prefix, PARTITIONS, rows.connection, consumer)
+        await judge.give_up(60)
+        assert await said_lost(kafka, prefix) == []
+        await rows.insert("ingest_partitions", topic=topic, partition=partition, next_offset=1)
+        await judge.give_up(60)
+        assert await said_lost(kafka, prefix) == [OWNER]
+        await judge.give_up(60)  # the word itself waits to be applied now
+        assert await said_lost(kafka, prefix) == [OWNER]
+    finally:
+        await consumer.stop()
