@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     from runstone_local.exceptions import CannotStartError
     from runstone_local.layout import default_data_folder
     from runstone_local.up import Options, up
+    from runstone_store import configuration
 
+    configuration.session_lost_after()  # which only the worker needs, where the refusal would be out of sight
     if args.kafka:
         preflight.brokers(args.kafka)
     if args.postgres:

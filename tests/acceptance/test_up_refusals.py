@@ -28,6 +28,12 @@ def test_arguments_that_do_not_fit_are_a_usage_error(
     assert advice in up.output.splitlines()[-1]
 
 
+def test_a_setting_of_a_service_is_refused_before_anything_starts(start_up: Start) -> None:
+    up = start_up(RUNSTONE_SESSION_LOST_AFTER="soon")
+    assert up.wait_end() == 2
+    assert "expected a duration such as 24h" in up.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
