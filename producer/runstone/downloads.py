@@ -294,7 +294,7 @@ class _Part:
         self._published = True
 
     def close(self) -> None:
-        if not self._published and (self.size == 0 or self.overtaken):
+        if not self._published and (self.size == 0 or self.overtaken or not self._pointer.sha256):
             self._path.unlink(missing_ok=True)
         os.close(self._file)
 
