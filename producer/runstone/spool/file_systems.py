@@ -23,9 +23,9 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 def file_system_of(folder: Path) -> str:
     """The type of the file system of *folder*, or of its nearest parent that exists; "" where unknown."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
     try:
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
         device = folder.stat().st_dev
         mounts = _MOUNTS.read_text()
     except OSError:

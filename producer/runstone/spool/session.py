@@ -361,10 +361,14 @@ class Session:
         if self.folder is None:
             return False
         told = self.folder.upload_rejected(upload)
-        if told.exists():
+        try:
+            rejected, done = told.exists(), self.folder.upload_done(upload).exists()
+        except OSError:
+            return False  # a disk in trouble; asked again in a moment
+        if rejected:
             notices.warn_once(f"rejected {upload}", _rejection(told))
             self.rejected.add(upload)
-        elif not self.folder.upload_done(upload).exists():
+        elif not done:
             return False
         with contextlib.suppress(ValueError):  # another thread may have seen it first
             self.uploads.remove(upload)
