@@ -1,17 +1,21 @@
 """One big file through the artifact proxy, up and down, beside a bare copy within the same file system.
 
-The bare copy is read, written and flushed to the disk in blocks as any program would do it, and what comes
-down is stored the same way. While Runstone's proxy works, the gateway's memory is watched.
+The bare copy is read, written and flushed to the disk in blocks as any program would do it, under another
+name until it is complete, and what comes down is stored the same way: where a store keeps the old file until
+the new one is there, the new one takes new memory, which on a virtual machine may cost more than the writing.
+While Runstone's proxy works, the gateway's memory is watched.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from mlflow_servers import three_servers
@@ -29,13 +33,22 @@ def made(path: Path, size: int) -> Path:
     return path
 
 
-def copied(source: Path, target: Path) -> None:
-    """A copy that is on the disk when this returns."""
-    with source.open("rb") as read, target.open("wb") as out:
-        while block := read.read(BLOCK):
-            out.write(block)
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes *target*'s place when it is complete and on the disk."""
+    part = target.with_suffix(".part")
+    with part.open("wb") as out:
+        yield out
         out.flush()
         os.fsync(out.fileno())
+    part.rename(target)
+
+
+def copied(source: Path, target: Path) -> None:
+    """A copy that is on the disk when this returns."""
+    with source.open("rb") as read, replacing(target) as out:
+        while block := read.read(BLOCK):
+            out.write(block)
 
 
 def sent(address: str, path: str, source: Path) -> None:
@@ -54,11 +67,9 @@ def fetched(address: str, path: str, target: Path) -> None:
     connection.request("GET", path)
     answer = connection.getresponse()
     assert answer.status == 200
-    with target.open("wb") as out:
+    with replacing(target) as out:
         while block := answer.read(BLOCK):
             out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def memory(pid: int) -> int:
