@@ -8,9 +8,11 @@ import pytest
 
 import runstone
 from runstone.configuration import SPOOL_LIMIT, check_tracking_uri, read_configuration
+from runstone.events.types import Param
 from runstone.exceptions import InvalidInputError
 from runstone.spool.file_systems import file_system_of
-from runstone.spool.layout import avoided_state_folder, spool_root, this_machine
+from runstone.spool.layout import MachineFolder, avoided_state_folder, machine_id, spool_root, this_machine
+from runstone.spool.session import Session
 
 
 @pytest.fixture(autouse=True)
@@ -173,3 +175,29 @@ def test_a_spool_of_another_format_is_left_alone(tmp_path):
     machine.format.write_text("2")
     with pytest.raises(ValueError, match="format 2"):
         machine.make()
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "ext4"])
+def test_a_named_spool_on_a_network_file_system_is_used_and_warned_about_once(
+    monkeypatch, tmp_path, capsys, kind
+):
+    monkeypatch.setattr("runstone.spool.session.file_system_of", lambda _folder: kind)
+    monkeypatch.setattr("runstone.notices._said", set())
+    for destination in ("http://127.0.0.1:1", "http://127.0.0.1:2"):
+        session = Session(tmp_path / "spool", destination, limit=2**30, offline=True)
+        session.writer.event(session.writer.stream("a" * 32), Param("k", "v", 1))
+        assert session.folder is not None
+    said = capsys.readouterr().err
+    assert said.count("network file system (nfs4)") == (kind == "nfs4")
+    assert ("RUNSTONE_SPOOL" in said) == (kind == "nfs4")
+
+
+def test_the_limit_of_the_spool_counts_what_earlier_boots_left(tmp_path):
+    earlier = MachineFolder(tmp_path / f"{machine_id()}-earlier")
+    left = earlier.session("ab" * 16)
+    left.path.mkdir(parents=True)
+    left.segment(1).write_bytes(bytes(3 << 20))
+    session = Session(tmp_path, "http://127.0.0.1:1", limit=2 << 20, offline=True)
+    stream = session.writer.stream("a" * 32)
+    session.writer.point(stream, "k", 1.0, 1)
+    assert stream.refused == 1

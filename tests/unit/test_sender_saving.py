@@ -14,7 +14,9 @@ from runstone.events.types import Tag
 from runstone.sender.adoption import Adoption, Outstanding, Session
 from runstone.sender.liveness import end_session
 from runstone.sender.replacing import replace_json
+from runstone.sender.syncing import Syncing
 from runstone.spool.layout import ACK, MachineFolder
+from runstone.spool.refused import RefusedFile
 from tests.handmade_spool import HandmadeSession
 
 URI = "http://127.0.0.1:5000"
@@ -46,18 +48,75 @@ def test_a_position_that_the_disk_refused_is_written_as_soon_as_it_takes_it(writ
     session.close()
 
 
+def saying(take):
+    """A link's ``say`` whose words are acknowledged at once; *take* gets the first of each record."""
+
+    def say(stream, *events):
+        acknowledged = asyncio.get_running_loop().create_future()
+        acknowledged.set_result(0)
+        take(stream, events[0])
+        return 0, acknowledged
+
+    return say
+
+
+async def test_what_a_killed_process_refused_is_declared_before_its_end(written):
+    refused = RefusedFile(written.folder.refused)
+    refused.note("a" * 32, 1, 5)
+    refused.note("catalog", 0, 2)
+    refused.note("b" * 32, 7, 7)
+    refused.note("b" * 32, 0, 0)
+    refused.close()
+    session = Session(written.folder, URI)
+    session.progress.note(session.tail.read().items)
+    said = []
+    session.link = SimpleNamespace(
+        session="0" * 32, say=saying(lambda stream, event: said.append((stream, event)))
+    )
+    await end_session(session)
+    first, second, *rest = said
+    assert (first[0], second[0], [stream for stream, _event in rest]) == ("a" * 32, "a" * 32, ["catalog"])
+    assert (first[1].kind, first[1].first_seq, first[1].count) == ("dropped", 1, 5)
+    assert (second[1].TYPE, second[1].session) == ("session_ended", session.id)
+    assert (rest[0][1].first_seq, rest[0][1].count) == (0, 2)
+    session.close()
+
+
+def test_acknowledged_segments_stay_for_a_while_unless_a_process_finds_no_room(written):
+    for number in (2, 3):
+        written.roll()
+        written.event("a" * 32, Tag("k", str(number), 1))
+    session = Session(written.folder, URI)
+    slabs = [session.tail.read() for _ in range(3)]
+    session.progress.note(item for slab in slabs for item in slab.items)
+    session.outstanding = deque(Outstanding(slab.end, slab.size, 0) for slab in slabs)
+    session.advance()
+    session.remove_acknowledged()
+    assert written.folder.segment_numbers() == [1, 2, 3]
+    session.remove_acknowledged(short=True)
+    assert written.folder.segment_numbers() == [3]
+    session.close()
+
+
+def test_once_the_process_is_gone_and_all_is_synced_a_marker_says_so(written):
+    syncing = Syncing(written.folder, 1)
+    assert syncing.due((1, 0), more=True, gone=False)
+    syncing.sync()
+    assert not written.folder.settled.exists()
+    assert not syncing.due((1, 0), more=False, gone=False)
+    assert syncing.due((1, 0), more=False, gone=True)
+    syncing.sync()
+    assert written.folder.settled.exists()
+    assert not syncing.due((1, 0), more=False, gone=True)
+
+
 async def test_an_end_that_the_disk_has_no_room_to_remember_is_published_later(written):
     session = Session(written.folder, URI)
     session.progress.note(session.tail.read().items)
     said = []
-
-    def say(stream, event):
-        acknowledged = asyncio.get_running_loop().create_future()
-        acknowledged.set_result(0)
-        said.append((stream, event.session))
-        return 0, acknowledged
-
-    session.link = SimpleNamespace(say=say)
+    session.link = SimpleNamespace(
+        session="0" * 32, say=saying(lambda stream, event: said.append((stream, event.session)))
+    )
     session.ending = True
     written.folder.ended.touch()
     await end_session(session)

@@ -19,6 +19,7 @@ from runstone.spool.layout import SessionFolder
 from runstone.spool.segment import SERIES_PAYLOAD
 from runstone.spool.writer import Stream, Writer
 from tests.spool_contents import Record, assert_dense, events, session_records
+from tests.spool_recovery import recover_segment
 
 SESSION = "ab" * 16
 SIZE = 8192
@@ -210,6 +211,35 @@ def test_a_full_spool_refuses_points_and_declares_which(tmp_path, mapped):
     assert (declared.data["kind"], declared.data["session"]) == ("dropped", SESSION)
     assert (declared.data["first_seq"], declared.data["count"]) == (stored, 1000 - stored)
     assert (declared.seq, param.seq) == (1000, 1001)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_the_end_of_the_last_segment_is_kept_for_what_is_no_point(tmp_path, mapped):
+    segments = Segments(tmp_path, mapped=mapped)
+    writer = segments.writer()
+    stream = writer.stream("a" * 32)
+    writer.point(stream, "k", 0.0, 0)
+    segments.points_allowed, segments.reserve = False, 0
+    for i in range(1, 1000):
+        writer.point(stream, "k", 0.0, i)
+    assert segments.refused == {stream.name: (stream.refused_from, stream.refused)}
+    writer.event(stream, Param("kept", "v", 0))
+    assert segments.refused == {stream.name: (0, 0)}, "it was declared"
+    assert [e["value"] for e in events(segments.records(), stream.name, "param")] == ["v"]
+    assert len(list(segments.folder.path.glob("*.seg"))) == 1
+
+
+def test_a_writer_that_has_finished_goes_on_in_a_new_segment(segments):
+    writer = segments.writer()
+    stream = writer.stream("a" * 32)
+    writer.point(stream, "k", 0.0, 0)
+    writer.finish()
+    writer.finish()
+    assert recover_segment(segments.folder.segment(1)).closed
+    writer.point(stream, "k", 1.0, 1)
+    writer.point(stream, "k", 2.0, 2)
+    assert [r.seq for r in segments.records()] == [0, 1, 2]
+    assert len(list(segments.folder.path.glob("*.seg"))) == 2
 
 
 def test_a_segment_that_cannot_be_closed_on_a_full_disk_is_gone_on_with_later(tmp_path, monkeypatch):
