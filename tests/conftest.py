@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fix_api",
     "tests.fix_s3",
     "tests.fix_senders",
+    "tests.fix_delivery",
     "tests.fix_up",
     "tests.fix_worker",
     "tests.fix_stack",

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -15,11 +14,9 @@ from pathlib import Path
 import orjson
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from runstone.events import decode
 from runstone.events.artifact_paths import MARKER
 from runstone.events.identity import new_run_id
 from runstone.events.types import (
@@ -33,182 +30,14 @@ from runstone.events.types import (
     Tag,
 )
 from runstone.spool.layout import MachineFolder
-from runstone_gateway.artifacts import Artifacts
-from runstone_gateway.stores.folder import FolderStore
 from runstone_local.ports import free_ports
-from tests.fix_services import Topics
+from tests.fix_delivery import DEADLINE, until
 from tests.handmade_spool import HandmadeSession
 
-DEADLINE = 30.0
 STARTED = RunStarted(0, "Default", "a run", 1)
 
 
-async def until(condition, what="", deadline=DEADLINE):
-    """Wait until *condition* gives something true, and give that."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {deadline} s: {what or condition}")
-
-
-class FrontDoor:
-    """Answers ``connect`` as the gateway does, and takes artifacts with the gateway's own route."""
-
-    def __init__(self, topics: Topics, root: Path) -> None:
-        self.topics = topics
-        self.root = root
-        self.installation = "installation-a"
-        self.bootstrap = topics.bootstrap
-        self.port = free_ports(1)[0]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.puts = 0
-        self._runner = None
-
-    async def start(self) -> None:
-        artifacts = Artifacts(FolderStore(self.root))
-
-        async def put(request):
-            self.puts += 1
-            return await artifacts.put(request)
-
-        app = web.Application(client_max_size=1 << 30)
-        app.router.add_get("/api/v1/connect", self._connect)
-        app.router.add_put("/api/v1/artifacts", put)
-        app.router.add_get("/api/v1/artifacts", artifacts.get)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-
-    async def stop(self) -> None:
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def _connect(self, _request):
-        return web.json_response(
-            {
-                "installation_id": self.installation,
-                "bootstrap_servers": [self.bootstrap],
-                "topics": {"events": self.topics.events, "catalog": self.topics.catalog},
-                "partitions": self.topics.partitions,
-                "artifact_root": self.root.as_uri(),
-                "event_versions": [1],
-                "web_url": self.uri,
-            },
-            headers={"Server": "runstone/0"},
-        )
-
-
-@pytest.fixture
-async def door(topics, tmp_path):
-    found = FrontDoor(topics, tmp_path / "store")
-    found.root.mkdir()
-    await found.start()
-    yield found
-    await found.stop()
-
-
-@pytest.fixture
-def machine(tmp_path):
-    folder = MachineFolder(tmp_path / "spool" / "machine-boot")
-    folder.make()
-    return folder
-
-
-@pytest.fixture
-def sender(machine):
-    """Start a sender in the foreground; all that were started are ended, and their log is shown."""
-    started = []
-
-    def start():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "runstone.sender", "--foreground", "--spool", str(machine.path)]
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-    if machine.sender_log.exists():
-        print(machine.sender_log.read_text())
-
-
-class Ledger:
-    """Everything in a test's topics so far, by (session, stream)."""
-
-    def __init__(self, topics: Topics) -> None:
-        self._topics = topics
-        self.envelopes = []
-        self._next = {}
-
-    async def read(self):
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._topics.bootstrap, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            parts = [TopicPartition(self._topics.events, p) for p in range(self._topics.partitions)]
-            parts.append(TopicPartition(self._topics.catalog, 0))
-            consumer.assign(parts)
-            ends = await consumer.end_offsets(parts)
-            for part in parts:
-                consumer.seek(part, self._next.get(part, 0))
-            waiting = {part for part in parts if self._next.get(part, 0) < ends[part]}
-            while waiting:
-                for part, records in (await consumer.getmany(*waiting, timeout_ms=500)).items():
-                    for record in records:
-                        self._next[part] = record.offset + 1
-                        self.envelopes.append(decode(record.value))
-                    if self._next[part] >= ends[part]:
-                        waiting.discard(part)
-        finally:
-            await consumer.stop()
-        return self
-
-    def records(self):
-        """{(session, stream): {seq: event or (key, step, value)}}; equal seqs must have equal content."""
-        found = defaultdict(dict)
-        for envelope in self.envelopes:
-            events = dict(zip(envelope.index, envelope.events, strict=True))
-            table = envelope.points
-            points = iter(
-                [
-                    (table.keys[k].key, s, t, v)
-                    for k, s, t, v in zip(table.k, table.s, table.t, table.v, strict=True)
-                ]
-            )
-            for i in range(envelope.n):
-                content = events[i] if i in events else next(points)
-                seq = envelope.first_seq + i
-                known = found[envelope.session, envelope.stream].setdefault(seq, content)
-                assert known == content
-        return found
-
-    def said(self, kind):
-        """Of the ends those of others: a sender ends its own session beside each."""
-        return [
-            event
-            for envelope in self.envelopes
-            for event in envelope.events
-            if isinstance(event, kind) and getattr(event, "session", "") != envelope.session
-        ]
-
-    async def has(self, session, stream, n):
-        await self.read()
-        return len(self.records()[session, stream]) >= n
-
-
-@pytest.fixture
-def ledger(topics):
-    return Ledger(topics)
-
-
-async def test_what_several_sessions_wrote_arrives_exactly(machine, door, sender, ledger):
+async def test_what_several_sessions_wrote_arrives_exactly(machine, door, start_sender, ledger):
     run, other = new_run_id(), new_run_id()
     first, second = HandmadeSession(machine, door.uri), HandmadeSession(machine, door.uri)
     expected = defaultdict(dict)
@@ -227,7 +56,7 @@ async def test_what_several_sessions_wrote_arrives_exactly(machine, door, sender
         expected[second.id, other][i] = Tag(f"t{i}", "y", i)
     expected[first.id, "catalog"][0] = ExperimentCreated("Default", 1)
     expected[first.id, run][0] = STARTED
-    sender()
+    start_sender()
     await until(lambda: ledger.has(first.id, run, 12_001), "the first session's points")
     await until(lambda: ledger.has(second.id, other, 50), "the second session's tags")
     assert dict(ledger.records()) == dict(expected)
@@ -250,20 +79,22 @@ async def _read_then(ledger, condition):
     return condition()
 
 
-async def test_a_killed_sender_is_followed_by_one_that_leaves_nothing_out(machine, door, sender, ledger):
+async def test_a_killed_sender_is_followed_by_one_that_leaves_nothing_out(
+    machine, door, start_sender, ledger
+):
     run = new_run_id()
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
     for i in range(6000):
         session.point(run, "loss", i, float(i))
-    process = sender()
+    process = start_sender()
     await until(session.folder.ack.exists, "a first acknowledgement")
     process.kill()
     process.wait()
     for i in range(6000, 12_000):
         session.point(run, "loss", i, float(i))
     session.event(run, RunEnded("FINISHED", 5))
-    sender()
+    start_sender()
     await until(lambda: ledger.has(session.id, run, 12_002), "every record")
     assert sorted(ledger.records()[session.id, run]) == list(range(12_002))
     session.die()
@@ -271,13 +102,13 @@ async def test_a_killed_sender_is_followed_by_one_that_leaves_nothing_out(machin
     assert [e.status for e in ledger.said(SessionEnded)] == ["FINISHED"]
 
 
-async def test_records_wait_for_a_server_and_for_brokers_that_come_later(machine, door, sender, ledger):
+async def test_records_wait_for_a_server_and_for_brokers_that_come_later(machine, door, start_sender, ledger):
     run = new_run_id()
     reachable, door.bootstrap = door.bootstrap, f"127.0.0.1:{free_ports(1)[0]}"
     await door.stop()
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
-    sender()
+    start_sender()
 
     def finding():
         with contextlib.suppress(OSError, ValueError):
@@ -292,7 +123,7 @@ async def test_records_wait_for_a_server_and_for_brokers_that_come_later(machine
     session.die()
 
 
-async def test_something_else_than_runstone_is_a_finding(machine, sender):
+async def test_something_else_than_runstone_is_a_finding(machine, start_sender):
     async def page(_request):
         return web.Response(text="<html>It works!</html>", content_type="text/html")
 
@@ -306,7 +137,7 @@ async def test_something_else_than_runstone_is_a_finding(machine, sender):
         uri = f"http://127.0.0.1:{port}"
         session = HandmadeSession(machine, uri)
         session.event(new_run_id(), STARTED)
-        sender()
+        start_sender()
         found = await until(
             lambda: machine.destination(uri).exists() and machine.destination(uri).read_bytes()
         )
@@ -317,12 +148,12 @@ async def test_something_else_than_runstone_is_a_finding(machine, sender):
 
 
 async def test_another_installation_at_the_same_address_gets_nothing_of_a_begun_session(
-    machine, door, sender, ledger
+    machine, door, start_sender, ledger
 ):
     run = new_run_id()
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
-    first = sender()
+    first = start_sender()
     await until(lambda: ledger.has(session.id, run, 1), "the first record")
     first.kill()
     first.wait()
@@ -330,7 +161,7 @@ async def test_another_installation_at_the_same_address_gets_nothing_of_a_begun_
     session.event(run, Param("a", "1", 1))
     fresh = HandmadeSession(machine, door.uri)
     fresh.event(new_run_id(), STARTED)
-    sender()
+    start_sender()
     await until(fresh.folder.ack.exists, "the new session's record")
     found = await until(lambda: orjson.loads(machine.destination(door.uri).read_bytes())["finding"])
     assert "another installation" in found
@@ -341,7 +172,7 @@ async def test_another_installation_at_the_same_address_gets_nothing_of_a_begun_
 
 
 @pytest.mark.parametrize("visible", [True, False])
-async def test_artifacts_reach_the_store_before_their_pointers(machine, door, sender, ledger, visible):
+async def test_artifacts_reach_the_store_before_their_pointers(machine, door, start_sender, ledger, visible):
     if visible:
         (door.root / MARKER).write_text(door.installation)
     run = new_run_id()
@@ -350,7 +181,7 @@ async def test_artifacts_reach_the_store_before_their_pointers(machine, door, se
     content = os.urandom(3_000_000)
     upload = session.upload(run, "model/model.pkl", content)
     never = session.upload(run, "../outside", b"x")
-    process = sender()
+    process = start_sender()
     done = session.folder.upload_done(upload)
     await until(done.exists, "the upload")
     told = orjson.loads(done.read_bytes())
@@ -372,7 +203,7 @@ async def test_artifacts_reach_the_store_before_their_pointers(machine, door, se
     assert await asyncio.to_thread(process.wait, DEADLINE) == 0, "a rejected upload does not keep it busy"
 
 
-async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, sender, ledger):
+async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, start_sender, ledger):
     run = new_run_id()
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
@@ -381,7 +212,7 @@ async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, 
     for at in session.segment.positions[-60:-50]:
         os.pwrite(session.segment.file, b"\xff\xff", at + 40)
     session.die()
-    sender()
+    start_sender()
     await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
     (declared,) = ledger.said(RangeDeclared)
     assert (declared.session, declared.first_seq, declared.count, declared.kind) == (
@@ -391,13 +222,13 @@ async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, 
     assert [e.clean for e in ledger.said(SessionEnded)] == [False]
 
 
-async def test_a_sender_leaves_when_idle_and_another_one_takes_over(machine, door, sender, ledger):
+async def test_a_sender_leaves_when_idle_and_another_one_takes_over(machine, door, start_sender, ledger):
     run = new_run_id()
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
-    first = sender()
+    first = start_sender()
     await until(lambda: ledger.has(session.id, run, 1), "the record")
-    second = sender()
+    second = start_sender()
     assert await asyncio.to_thread(second.wait, DEADLINE) == 0
     assert first.poll() is None
     session.die()
@@ -405,15 +236,15 @@ async def test_a_sender_leaves_when_idle_and_another_one_takes_over(machine, doo
     assert orjson.loads(machine.sender_json.read_bytes())["state"] == "leaving"
     late = HandmadeSession(machine, door.uri)
     late.event(run, Param("a", "1", 1))
-    sender()
+    start_sender()
     await until(lambda: ledger.has(late.id, run, 1), "the next session's record")
     late.die()
 
 
-async def test_a_sender_whose_spool_was_removed_leaves(machine, sender):
+async def test_a_sender_whose_spool_was_removed_leaves(machine, start_sender):
     session = HandmadeSession(machine, f"http://127.0.0.1:{free_ports(1)[0]}")
     session.event(new_run_id(), STARTED)
-    process = sender()
+    process = start_sender()
     await until(machine.sender_json.exists, "the sender runs")
     session.die()
     shutil.rmtree(machine.path)
@@ -438,7 +269,7 @@ async def test_the_sender_forks_itself_away(machine, door, ledger):
 
 
 async def test_what_the_broker_refuses_is_put_aside_and_the_rest_arrives(
-    machine, door, sender, ledger, topics
+    machine, door, start_sender, ledger, topics
 ):
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.bootstrap)
     await admin.start()
@@ -450,7 +281,7 @@ async def test_what_the_broker_refuses_is_put_aside_and_the_rest_arrives(
     session.event(run, STARTED)
     for i in range(20):
         session.event(run, Tag(f"t{i}", "x" * (5000 if i == 7 else 10), i))
-    sender()
+    start_sender()
     await until(lambda: _read_then(ledger, lambda: ledger.said(RangeDeclared)), "the declaration")
     await until(lambda: ledger.has(session.id, run, 20), "the others")
     (declared,) = ledger.said(RangeDeclared)
@@ -461,13 +292,13 @@ async def test_what_the_broker_refuses_is_put_aside_and_the_rest_arrives(
     session.die()
 
 
-async def test_what_an_earlier_boot_left_is_delivered(machine, door, sender, ledger):
+async def test_what_an_earlier_boot_left_is_delivered(machine, door, start_sender, ledger):
     run = new_run_id()
     earlier = HandmadeSession(MachineFolder(machine.path.with_name("machine-earlier")), door.uri, alive=False)
     earlier.event(run, STARTED)
     stranger = HandmadeSession(MachineFolder(machine.path.with_name("stranger-boot")), door.uri, alive=False)
     stranger.event(run, STARTED)
-    sender()
+    start_sender()
     await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
     assert {session for session, _stream in ledger.records()} >= {earlier.id}
     assert stranger.id not in {session for session, _stream in ledger.records()}
@@ -475,14 +306,14 @@ async def test_what_an_earlier_boot_left_is_delivered(machine, door, sender, led
     stranger.die()
 
 
-async def test_a_session_that_is_complete_only_later_is_found(machine, door, sender, ledger):
+async def test_a_session_that_is_complete_only_later_is_found(machine, door, start_sender, ledger):
     run = new_run_id()
     session = HandmadeSession(machine, door.uri)
     session.event(run, STARTED)
     hidden = session.folder.json.rename(session.folder.path / "session.new")
     first = HandmadeSession(machine, door.uri)
     first.event(run, STARTED)
-    sender()
+    start_sender()
     await until(lambda: ledger.has(first.id, run, 1), "the complete session")
     os.utime(machine.sessions, (1, 1))
     hidden.rename(session.folder.json)
@@ -491,11 +322,11 @@ async def test_a_session_that_is_complete_only_later_is_found(machine, door, sen
     first.die()
 
 
-async def test_a_wrong_setting_for_kafka_is_told_to_the_clients(machine, door, sender, monkeypatch):
+async def test_a_wrong_setting_for_kafka_is_told_to_the_clients(machine, door, start_sender, monkeypatch):
     monkeypatch.setenv("RUNSTONE_KAFKA_USERNAME", "x")
     session = HandmadeSession(machine, door.uri)
     session.event(new_run_id(), STARTED)
-    assert await asyncio.to_thread(sender().wait, DEADLINE) == 2
+    assert await asyncio.to_thread(start_sender().wait, DEADLINE) == 2
     finding = orjson.loads(machine.destination(door.uri).read_bytes())["finding"]
     assert "RUNSTONE_KAFKA_USERNAME is no setting for Kafka" in finding
     session.die()
