@@ -32,6 +32,9 @@ WAITING_MOST: Final = 8 * 1024 * 1024
 ACK_DEADLINE: Final = 4.0
 """Seconds for Kafka to acknowledge, less than what a sender waits for the answer."""
 
+STOP_DEADLINE: Final = 1.0
+"""Seconds for Kafka to be left."""
+
 SIGN_EVERY: Final = 60.0
 _AGAIN: Final = 5.0
 
@@ -62,7 +65,8 @@ class Heard:
             self._signing.cancel()
             await asyncio.gather(self._signing, return_exceptions=True)
         if self._publisher is not None:
-            await self._publisher.close()
+            # a Kafka that is away must not hold up the gateway's stop
+            await asyncio.wait({asyncio.create_task(self._publisher.close())}, timeout=STOP_DEADLINE)
 
     async def post(self, request: web.Request) -> web.Response:
         """Publish the body's sessions; 202 when Kafka has acknowledged them.

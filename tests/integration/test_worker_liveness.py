@@ -120,6 +120,10 @@ async def test_nobody_is_given_up_while_his_last_word_may_wait_to_be_applied(
         await judge.give_up(60)
         assert await said_lost(kafka, prefix) == []
         await rows.insert("ingest_partitions", topic=topic, partition=partition, next_offset=1)
+        with monkeypatch.context() as stopped:
+            stopped.setattr(silence, "FRESH", -1.0)  # for longer than the answer is good for
+            await judge.give_up(60)
+        assert await said_lost(kafka, prefix) == []
         await judge.give_up(60)
         assert await said_lost(kafka, prefix) == [OWNER]
         await judge.give_up(60)  # the word itself waits to be applied now
