@@ -1,5 +1,6 @@
 """Following a session over its segments, from the beginning or from any acknowledged position."""
 
+import errno
 import os
 import resource
 import struct
@@ -164,3 +165,36 @@ def test_a_segment_that_cannot_be_opened_now_is_not_taken_for_lost(session):
     assert (tail.position, tail.finished) == (BEGINNING, False)
     assert [seq for seqs, _end in follow(session, final=True)[0] for seq in seqs] == [0, 1, 2]
     assert [item.first_seq for item in tail.read(final=True).items] == [0, 1]
+
+
+def test_a_page_that_the_disk_does_not_give_any_more_is_a_hole_after_a_while(session, monkeypatch):
+    for i in range(300):
+        session.point(RUN, "loss", i, 1.0)
+    lost = [i for i, at in enumerate(session.segment.positions) if at + 48 > 8192 and at < 12288]
+    pread, bad = os.pread, range(8192, 12288)
+
+    def failing(descriptor, length, at):
+        if at < bad.stop and at + length > bad.start and os.fstat(descriptor).st_size == session.segment.size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, length, at)
+
+    monkeypatch.setattr(os, "pread", failing)
+    tail = Tail(session.folder, BEGINNING, lambda _items: None)
+    for patience in (60, -1):
+        monkeypatch.setattr("runstone.sender.tail.PATIENCE", patience)
+        with pytest.raises(OSError, match="Input/output"):
+            tail.read(final=True)
+    read = []
+    while slab := tail.read(final=True):
+        read += slab.items
+    tail.close()
+    monkeypatch.undo()
+    seqs = [
+        seq
+        for item in read
+        if not isinstance(item, Damage)
+        for seq in range(item.first_seq, item.first_seq + item.n)
+    ]
+    assert len(lost) > 80
+    # the stream, the run's start, the key, then the points
+    assert seqs == [0, *(i - 2 for i in range(3, len(session.segment.positions)) if i not in lost)]

@@ -4,8 +4,10 @@ A slab is what one reading gave: records and the position behind them. Slabs beg
 session is ahead of us, so that one new point costs a small read and a backlog is read in large ones.
 """
 
+import errno
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -22,6 +24,9 @@ SLAB_MOST: Final = 384 * KIB
 """Bytes read at once: 8192 points, which fill one envelope of `limits.ENVELOPE_USUAL`."""
 
 _REPLAY: Final = 1024 * KIB
+
+PATIENCE: Final = 60.0
+"""Seconds after which a disk that says EIO is believed: a network file system says so for a while as well."""
 
 
 class Position(NamedTuple):
@@ -62,6 +67,8 @@ class Tail:
         self._reader: SegmentReader | None = None
         self._want = SLAB_LEAST
         self._lost = False
+        self._unreadable_since: float | None = None
+        self._holes = False
 
     def close(self) -> None:
         """Close the segment; the tail may be read on."""
@@ -85,8 +92,30 @@ class Tail:
             final: the process is gone: what is unreadable is damage, and the end is the end.
 
         Raises:
-            OSError: a segment that is there cannot be read now; nothing was skipped.
+            OSError: a segment that is there cannot be read now; nothing was skipped. Where the disk has
+                failed to give it for `PATIENCE` and nobody writes to it any more, what it does not give is
+                damage from then on.
         """
+        try:
+            slab = self._read(final)
+        except OSError as wrong:
+            if final and wrong.errno == errno.EIO:
+                self._be_patient()
+            raise
+        self._unreadable_since = None
+        return slab
+
+    def _be_patient(self) -> None:
+        now = time.monotonic()
+        if self._unreadable_since is None:
+            self._unreadable_since = now
+        if now - self._unreadable_since > PATIENCE and not self._holes:
+            log.error("session %s: the disk does not give some of it any more", self._folder.session)
+            self._holes = True
+            if self._reader:
+                self._reader.holes = True
+
+    def _read(self, final: bool) -> Slab | None:
         while True:
             reader = self._reader or self._open(final)
             if reader is None:
@@ -124,7 +153,7 @@ class Tail:
         while True:
             number, offset = self.position
             try:
-                reader = SegmentReader(self._folder.segment(number))
+                reader = SegmentReader(self._folder.segment(number), holes=self._holes)
                 break
             except (FileNotFoundError, ValueError) as wrong:
                 later = [n for n in self._folder.segment_numbers() if n > number]
@@ -138,12 +167,16 @@ class Tail:
                 )  # fmt: skip
                 self._lost = True
                 self.position = Position(later[0] if later else number + 1, HEADER_SIZE)
-        while reader.position < offset and not reader.ended:
-            # Acknowledged already; read once more for the names of streams and series.
-            before = reader.position
-            self._replayed(reader.read(min(_REPLAY, offset - before), final=final))
-            if reader.position == before:
-                break
+        try:
+            while reader.position < offset and not reader.ended:
+                # Acknowledged already; read once more for the names of streams and series.
+                before = reader.position
+                self._replayed(reader.read(min(_REPLAY, offset - before), final=final))
+                if reader.position == before:
+                    break
+        except OSError:
+            reader.close()
+            raise
         if reader.position < offset and not final:
             reader.close()
             return None

@@ -19,7 +19,7 @@ from struct import Struct
 from typing import Any, Final
 from zlib import crc32
 
-from runstone.spool.recovery import is_record, next_record
+from runstone.spool.recovery import is_record, next_record, pread
 from runstone.spool.segment import (
     END,
     EVENT,
@@ -114,11 +114,15 @@ class SegmentReader:
     Attributes:
         header: the segment's. position: of the next record in the file.
         ended: whether the writer closed the segment (or, with ``final``, nothing more can follow).
-        closed: whether the writer did.
+        closed: whether the writer did. holes: may be set at any time, see `__init__`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, holes: bool = False) -> None:
         """Open the segment.
+
+        Args:
+            path: its file.
+            holes: pages that the disk cannot give any more are as if nothing had been written there.
 
         Raises:
             OSError: it cannot be opened or read. OtherFormat: it is of another format.
@@ -126,10 +130,11 @@ class SegmentReader:
         """
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.header: SegmentHeader = unpack_header(os.pread(self._fd, HEADER_SIZE, 0))
+            self.header: SegmentHeader = unpack_header(pread(self._fd, HEADER_SIZE, 0, holes=holes))
         except BaseException:
             os.close(self._fd)
             raise
+        self.holes = holes
         self.position = HEADER_SIZE
         self.ended = False
         self.closed = False
@@ -160,7 +165,7 @@ class SegmentReader:
         """
         size, salt = self.header.size, self.header.salt
         items: list[Item] = []
-        block = os.pread(self._fd, min(limit, size - self.position), self.position)
+        block = pread(self._fd, min(limit, size - self.position), self.position, holes=self.holes)
         at = 0
         while not self.ended:
             left = len(block) - at
@@ -170,7 +175,7 @@ class SegmentReader:
                 break
             if left < RECORD.size:
                 # Either the block ends here, or the file does: a writer without mmap has not got further.
-                if not final or (at and os.pread(self._fd, 1, here + left)):
+                if not final or (at and pread(self._fd, 1, here + left, holes=self.holes)):
                     break
             else:
                 _crc, kind_length, stream, key, seq, time, mono = RECORD.unpack_from(block, at)
@@ -185,8 +190,8 @@ class SegmentReader:
                     if length > left and here + length <= size:
                         if at:
                             break
-                        block = os.pread(self._fd, padded(length), here)
-                    if is_record(self._fd, here, size, salt, block, at):
+                        block = pread(self._fd, padded(length), here, holes=self.holes)
+                    if is_record(self._fd, here, size, salt, block, at, holes=self.holes):
                         payload = block[at + RECORD.size : at + length]
                         at += padded(length)
                         self._single(kind_length >> 24, stream, key, seq, time, mono, payload, items)
@@ -200,7 +205,7 @@ class SegmentReader:
 
     def _skip_damage(self, head: bytes, here: int, items: list[Item]) -> int:
         """The distance from *here* to the next valid record; where there is none, the segment ends."""
-        found = next_record(self._fd, here + 8, self.header.size, self.header.salt)
+        found = next_record(self._fd, here + 8, self.header.size, self.header.salt, holes=self.holes)
         # What a process was writing when it was killed has no checksum yet; that call never returned.
         cut = os.fstat(self._fd).st_size < self.header.size
         if found is not None or cut or any(head[:4]):
