@@ -529,7 +529,7 @@ class Run:
     def end(self, status: str = "FINISHED", reason: str = "") -> None:
         """End the run: FINISHED, FAILED or KILLED. Ended already: nothing happens.
 
-        A process that joined the run (a rank above 0, a child after a fork) only says that its part has ended.
+        A process that joined the run (a rank above 0, a child after a fork) says that its part has ended.
         """
         checked_status(status)
         if self.ended:
