@@ -30,6 +30,7 @@ from runstone.events.types import (
     Tag,
 )
 from runstone.spool.layout import MachineFolder
+from runstone.spool.refused import RefusedFile
 from runstone_local.ports import free_ports
 from tests.fix_delivery import DEADLINE, until
 from tests.handmade_spool import HandmadeSession
@@ -211,13 +212,16 @@ async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, 
         session.point(run, "loss", i, float(i))
     for at in session.segment.positions[-60:-50]:
         os.pwrite(session.segment.file, b"\xff\xff", at + 40)
+    refused = RefusedFile(session.folder.refused)
+    refused.note(run, 101, 7)
+    refused.close()
     session.die()
     start_sender()
     await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
-    (declared,) = ledger.said(RangeDeclared)
-    assert (declared.session, declared.first_seq, declared.count, declared.kind) == (
-        session.id, 41, 10, "damaged",
-    )  # fmt: skip
+    assert [(e.session, e.first_seq, e.count, e.kind) for e in ledger.said(RangeDeclared)] == [
+        (session.id, 41, 10, "damaged"),
+        (session.id, 101, 7, "dropped"),
+    ]
     assert sorted(ledger.records()[session.id, run]) == [*range(41), *range(51, 101)]
     assert [e.clean for e in ledger.said(SessionEnded)] == [False]
 
@@ -302,6 +306,7 @@ async def test_what_an_earlier_boot_left_is_delivered(machine, door, start_sende
     await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")
     assert {session for session, _stream in ledger.records()} >= {earlier.id}
     assert stranger.id not in {session for session, _stream in ledger.records()}
+    assert {e.clean for e in ledger.said(SessionEnded) if e.session == earlier.id} == {False}
     earlier.die()
     stranger.die()
 
