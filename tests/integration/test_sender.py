@@ -300,7 +300,9 @@ async def test_what_an_earlier_boot_left_is_delivered(machine, door, start_sende
     run = new_run_id()
     earlier = HandmadeSession(MachineFolder(machine.path.with_name("machine-earlier")), door.uri, alive=False)
     earlier.event(run, STARTED)
-    stranger = HandmadeSession(MachineFolder(machine.path.with_name("stranger-boot")), door.uri, alive=False)
+    stranger = HandmadeSession(
+        MachineFolder(machine.path.with_name("stranger-earlier")), door.uri, alive=False
+    )
     stranger.event(run, STARTED)
     start_sender()
     await until(lambda: _read_then(ledger, lambda: ledger.said(SessionEnded)), "the session's end")

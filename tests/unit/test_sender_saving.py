@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from runstone.events.types import Tag
-from runstone.sender.adoption import Adoption, Outstanding, Session
+from runstone.sender.adoption import Outstanding, Session
+from runstone.sender.discovery import Discovery
 from runstone.sender.liveness import end_session
 from runstone.sender.replacing import replace_json
 from runstone.sender.syncing import Syncing
@@ -159,10 +160,10 @@ def test_a_sender_that_is_about_to_leave_sees_a_session_that_became_one_just_now
     written.folder.json.unlink()
     long_ago = 1_000_000_000
     os.utime(written.machine.sessions, ns=(long_ago, long_ago))
-    adoption = Adoption(written.machine)
-    assert list(adoption.found()) == []
+    discovery = Discovery([written.machine])
+    assert list(discovery.found(1)) == []
     written.folder.json.write_bytes(told)
-    assert list(adoption.found()) == []
-    (session,) = adoption.found(surely=True)
+    assert list(discovery.found(1)) == []
+    (session,) = discovery.found(1, surely=True)
     session.close()
-    adoption.close()
+    discovery.close()

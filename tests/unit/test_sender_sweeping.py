@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runstone.sender.adoption import Adoption
+from runstone.sender.discovery import Discovery
 from runstone.spool.allocation import create_segment
 from runstone.spool.layout import MachineFolder, boot_id
 
@@ -49,8 +49,8 @@ def test_a_folder_goes_that_never_became_a_session_and_is_nobodys(machine, hours
             segment.write(record)
         then = time.time() - hours * 3600 - 60
         os.utime(folder.path, (then, then))
-        adoption = Adoption(machine)
-        assert list(adoption.found()) == []
+        found = [session.close() for session in Discovery([machine], kin=False).found(1)]
+        assert len(found) == bool(record and not locked), "what holds a record is a session all the same"
         assert folder.path.exists() == stays
         assert stays or not os.listdir(machine.sessions)
     finally:
@@ -62,9 +62,7 @@ def test_what_an_earlier_boot_left_half_made_goes_at_once(tmp_path, machine):
     earlier.make()
     folder, lock = half_made(earlier, locked=False)
     os.close(lock)
-    adoption = Adoption(machine)
-    try:
-        assert list(adoption.found()) == []
-    finally:
-        adoption.close()
+    discovery = Discovery([machine])
+    assert list(discovery.found(1)) == []
+    discovery.close()
     assert not folder.path.exists()

@@ -1,35 +1,29 @@
-"""The sessions of a spool: finding them, what is known of each, and its state on the way out.
-
-A session lies in a folder of the current boot, or in one that an earlier boot of the same machine left.
+"""A session that was adopted: what is known of it, and its state on the way out.
 
 ::
 
-    found ──► live ──lock free──► gone ──read to the end, all acknowledged──► drained
-                                          ──its end published──► ended ──uploads done, grace over──► removed
+    adopted ──► live ──lock free──► gone ──read to the end, all acknowledged──► drained
+                                            ──its end published──► ended ──uploads done──► over
 
 Whether its process lives is said by the lock file and nothing else; a pid may be anybody's tomorrow.
 """
 
+import errno
 import fcntl
 import logging
 import os
-import shutil
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from filelock import FileLock, Timeout
-
 from runstone.sender.link import Link
 from runstone.sender.progress import Progress
 from runstone.sender.replacing import read_json, replace_json
-from runstone.sender.sweeping import sweep
 from runstone.sender.tail import Position, Tail
-from runstone.spool.layout import ACK, MachineFolder, SessionFolder
+from runstone.spool.layout import ACK, SessionFolder
 from runstone.spool.segment import CRC, HEADER_SIZE
 
 log = logging.getLogger(__name__)
@@ -39,11 +33,6 @@ GRACE: Final = 60.0
 
 KEPT_MOST: Final = 256 * 1024 * 1024
 """Bytes of acknowledged segments per session above which the grace period is not waited for."""
-
-LIST_AGAIN: Final = 0.2
-"""Seconds after which folders that were no sessions yet are looked at again."""
-
-_GONE_PREFIX: Final = ".gone-"
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +55,7 @@ class Session:
     """One writing process and one destination; used on the sender's loop.
 
     Attributes:
-        alive: its lock was held when it was looked at last.
+        program: what its process calls itself. alive: its lock was held when it was looked at last.
         link: to which its unacknowledged slabs were submitted; None where nothing was yet.
         installation: to which it has sent something; it stays with that one.
         broken: reading it failed; it is tried again in a moment.
@@ -78,6 +67,7 @@ class Session:
         self.folder = folder
         self.id = folder.session
         self.uri = uri
+        self.program = ""
         self.alive = True
         self.link: Link | None = None
         self.outstanding: deque[Outstanding] = deque()
@@ -94,8 +84,7 @@ class Session:
         self.acknowledged = self._saved = _read_ack(folder, removed=told is not None)
         self.progress.blind = told is None and self.acknowledged.segment > 1
         self.tail = Tail(folder, self.acknowledged, self.progress.replay)
-        # The death of the machine may have taken the file.
-        self._lock = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT * self.elsewhere, 0o600)
+        self._lock = _open_lock(folder.lock, make=self.elsewhere)
         self._freed: deque[tuple[float, int]] = deque(
             (time.monotonic() + GRACE, number)
             for number in folder.segment_numbers()
@@ -105,18 +94,27 @@ class Session:
     def close(self) -> None:
         """Close its files."""
         self.tail.close()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def look(self) -> None:
-        """See whether the process still lives."""
+        """See whether the process still lives; it never comes back."""
+        if not self.alive:
+            return
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
-        if self.alive:
-            log.info("session %s: its process is gone", self.id)
+        log.info("session %s: its process is gone", self.id)
         self.alive = False
+        os.close(self._lock)  # and with it the lock
+        self._lock = -1
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be done for it."""
+        return self.ended and not self.uploading
 
     @property
     def clean(self) -> bool:
@@ -193,93 +191,30 @@ class Session:
         last = max(_modified(self.folder.ack), _modified(self.folder.ended), _modified(self.folder.json))
         return time.time() - last
 
-    def remove(self) -> None:
-        """Remove the folder; it stops being a session before anything in it goes."""
-        self.close()
-        gone = self.folder.path.with_name(_GONE_PREFIX + self.id)
-        self.folder.path.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+
+def lives(folder: SessionFolder) -> bool:
+    """Whether the process of a session that has announced itself lives."""
+    try:
+        descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
-class Adoption:
-    """Finds sessions in this boot's folder whenever one appears, and once in those of earlier boots."""
-
-    def __init__(self, folder: MachineFolder) -> None:
-        self._folder = folder
-        self._seen_ns = 0
-        self._incomplete = False
-        self._listed = 0.0
-        self._known: set[str] = set()
-        self._locks: list[FileLock] = []
-        self._earlier = list(self._earlier_boots())
-
-    def close(self) -> None:
-        """Give back the folders of earlier boots."""
-        for lock in self._locks:
-            lock.release()
-
-    def forget(self, session: str) -> None:
-        """A session was removed."""
-        self._known.discard(session)
-
-    def found(self, *, surely: bool = False) -> Iterator[Session]:
-        """Sessions that were not there before. Costs one system call where nothing changed.
-
-        *surely*: look into every folder now, also those that were no sessions a moment ago.
-        """
-        modified = self._folder.sessions.stat().st_mtime_ns
-        # A clock tick may hold two changes, so a folder that changed just now is read again; and what is
-        # still missing in a session's folder does not change the folder of them all.
-        recent = time.time_ns() - modified < 1_000_000_000
-        again = self._incomplete and time.monotonic() - self._listed > LIST_AGAIN
-        if modified == self._seen_ns and not (recent or again or surely):
-            return
-        self._seen_ns = modified
-        self._listed = time.monotonic()
-        self._incomplete = False
-        for machine in (*self._earlier, self._folder):
-            yield from self._in(machine)
-        self._earlier = []
-
-    def _earlier_boots(self) -> Iterator[MachineFolder]:
-        own = self._folder
-        machine, _, _boot = own.path.name.rpartition("-")
-        if not machine:
-            return
-        for path in own.path.parent.glob(f"{machine}-*"):
-            other = MachineFolder(path)
-            if path == own.path or not other.sessions.is_dir() or _text(other.format) != _text(own.format):
-                continue
-            lock = FileLock(other.sender_lock, thread_local=False)
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                # Two machines that were cloned share a machine id and, it seems, a disk: hands off.
-                continue
-            self._locks.append(lock)
-            yield other
-
-    def _in(self, machine: MachineFolder) -> Iterator[Session]:
-        for entry in sorted(os.listdir(machine.sessions)):  # noqa: PTH208  # called often, names suffice
-            if entry in self._known:
-                continue
-            if entry.startswith(_GONE_PREFIX):
-                shutil.rmtree(machine.sessions / entry, ignore_errors=True)
-                continue
-            folder = machine.session(entry)
-            told = read_json(folder.json)
-            if told is None or not isinstance(told.get("uri"), str):
-                self._incomplete |= not sweep(folder, machine.sessions / f"{_GONE_PREFIX}{entry}")
-                continue
-            try:
-                session = Session(folder, told["uri"])
-            except OSError as wrong:
-                log.warning("session %s cannot be read: %s", entry, wrong)
-                self._incomplete = True
-                continue
-            self._known.add(entry)
-            log.info("session %s of %s for %s", entry, told.get("program"), told["uri"])
-            yield session
+def _open_lock(path: Path, *, make: bool) -> int:
+    """*make*: where it is missing: the death of the machine may have taken it."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT * make, 0o600)
+    except OSError as wrong:
+        if wrong.errno not in {errno.EROFS, errno.EACCES}:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _read_ack(folder: SessionFolder, *, removed: bool) -> Position:

@@ -13,7 +13,8 @@ futures. Nothing is ever waited for here, so one destination that is away does n
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -26,7 +27,7 @@ from runstone.sender.liveness import declaration
 from runstone.sender.packing import Packed, halves, pack_records
 from runstone.sender.publisher import RecordRefused
 from runstone.sender.rejections import reject_envelope
-from runstone.sender.tail import Slab
+from runstone.sender.tail import SLAB_LEAST, SLAB_MOST, Slab
 from runstone.sender.waking import Waking
 from runstone.spool.layout import MachineFolder
 from runstone.spool.reader import Damage, Record
@@ -34,12 +35,22 @@ from runstone.spool.reader import Damage, Record
 log = logging.getLogger(__name__)
 
 SLABS_MOST: Final = 2
-OUTSTANDING_MOST: Final = 8 * MIB
+OUTSTANDING_MOST: Final = 4 * MIB
 """Bytes of spool that are read and not acknowledged, of all sessions; in memory they are JSON, a bit less,
-and for what is being sent twice that again in aiokafka's buffers."""
+and for what is being sent twice that again in aiokafka's buffers. Destinations share them equally, and a
+session that has nothing on its way may read a small slab in any case: so neither a destination nor a
+partition that is away holds up another one."""
 
-ROUND_MOST: Final = 2 * MIB
+ROUND_MOST: Final = MIB
 """Bytes a round reads: acknowledgements are handled between rounds, and their files written."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was acknowledged, or refused for good: records, and the bytes they took in the spool."""
+
+    records: int = 0
+    size: int = 0
 
 
 class Delivery:
@@ -50,8 +61,8 @@ class Delivery:
         self._waking = waking
         self._turn = 0
         self.sessions: dict[str, Session] = {}
-        self.outstanding = 0
-        """Bytes of slabs that are not acknowledged."""
+        self.sent = Sent()
+        self._outstanding: Counter[Link] = Counter()
 
     def ready_to_read(self) -> bool:
         """Whether there is a session, or could be one, of which a round would read what comes."""
@@ -71,12 +82,12 @@ class Delivery:
         turn = self._turn % max(1, len(self.sessions))
         order = list(self.sessions.values())
         for session in (*islice(order, turn, None), *islice(order, turn)):
-            if size >= ROUND_MOST or self.outstanding >= OUTSTANDING_MOST:
+            if size >= ROUND_MOST:
                 break
             if not self._readable(session) or not (session.tail.has_more() or not session.alive):
                 continue
             try:
-                slab = session.tail.read(final=not session.alive)
+                slab = session.tail.read(self._room(session), final=not session.alive)
             except Exception as wrong:
                 # Whatever is wrong with one session, the others go on.
                 log.warning(
@@ -92,7 +103,7 @@ class Delivery:
             # One more than there are envelopes, until all are submitted.
             outstanding = Outstanding(slab.end, slab.size, 1)
             session.outstanding.append(outstanding)
-            self.outstanding += slab.size
+            self._outstanding[session.link] += slab.size
             taken.append((session, outstanding))
             self._declare_lost(session, outstanding, slab, began)
             session.progress.closed = slab.closed
@@ -113,7 +124,8 @@ class Delivery:
 
     def discard(self, session: Session) -> None:
         """Forget what a session has outstanding, before it begins again or goes."""
-        self.outstanding -= sum(o.size for o in session.outstanding)
+        if session.link is not None:
+            self._arrived(session.link, sum(o.size for o in session.outstanding))
         session.outstanding.clear()
 
     def _readable(self, session: Session) -> bool:
@@ -122,8 +134,20 @@ class Delivery:
             and not session.broken
             and len(session.outstanding) < SLABS_MOST
             and not session.tail.finished
-            and self.outstanding < OUTSTANDING_MOST
+            and (not session.outstanding or self._room(session) > SLAB_LEAST)
         )
+
+    def _room(self, session: Session) -> int:
+        """How many bytes of a session may be read now."""
+        link = session.link
+        assert link is not None
+        sharing = len(self._outstanding) + (link not in self._outstanding)
+        return SLAB_MOST if self._outstanding[link] < OUTSTANDING_MOST // sharing else SLAB_LEAST
+
+    def _arrived(self, link: Link, size: int) -> None:
+        self._outstanding[link] -= size
+        if self._outstanding[link] <= 0:
+            del self._outstanding[link]
 
     def _declare_lost(self, session: Session, outstanding: Outstanding, slab: Slab, now_ms: int) -> None:
         assert session.link is not None
@@ -161,19 +185,23 @@ class Delivery:
             said.add_done_callback(partial(self._settled, session, outstanding, link, None))
             return
         if fault is None or isinstance(fault, RecordRefused):
+            self.sent.records += packed.n if packed else 0
             self._complete(session, outstanding)
 
     def _complete(self, session: Session, outstanding: Outstanding) -> None:
         outstanding.pending -= 1
         if outstanding.pending:
             return
+        assert session.link is not None
         before = sum(o.size for o in session.outstanding)
         try:
             session.advance()
         except OSError as wrong:
             # It is tried again twice a second; a sender that starts meanwhile sends a little twice.
             log.warning("session %s: the acknowledged position cannot be written: %s", session.id, wrong)
-        self.outstanding -= before - sum(o.size for o in session.outstanding)
+        size = before - sum(o.size for o in session.outstanding)
+        self.sent.size += size
+        self._arrived(session.link, size)
         self._waking.stir()
 
 

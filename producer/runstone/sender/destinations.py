@@ -184,7 +184,8 @@ class Destination:
         if began:
             self._again.set()
 
-    def _finding(self) -> str | None:
+    def finding(self) -> str | None:
+        """A sentence for the user where something is wrong, else None."""
         if self._stranded:
             return self._stranded
         if self._silence and (self.link is None or self._trouble):
@@ -206,4 +207,4 @@ class Destination:
         if self.link and self.link.publisher.cluster_id:
             self._cluster_id = self.link.publisher.cluster_id
         answered = self._silence is None and connect is not None
-        leave_finding(self._folder, self.uri, self._finding(), connect, self._cluster_id, answered=answered)
+        leave_finding(self._folder, self.uri, self.finding(), connect, self._cluster_id, answered=answered)

@@ -13,8 +13,10 @@ sender, which waits here for the leaving one. Clients try the lock themselves fo
 patience with a lock that is held while nobody says that he runs.
 """
 
+import logging
 import os
 import time
+from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
@@ -22,6 +24,8 @@ from filelock import FileLock, Timeout
 from runstone._version import __version__
 from runstone.sender.replacing import read_json, replace_json
 from runstone.spool.layout import MachineFolder
+
+log = logging.getLogger(__name__)
 
 PATIENCE: Final = 0.5
 """Seconds that another sender must have been seen running before this one gives up."""
@@ -36,38 +40,60 @@ class Lease:
     """The right to be the sender of a folder."""
 
     def __init__(self, folder: MachineFolder) -> None:
-        self._folder = folder
+        self.folder = folder
         # Not thread-local: the lock belongs to the process.
         self._lock = FileLock(folder.sender_lock, thread_local=False)
+        self._file = (0, 0)
 
-    def acquire(self) -> bool:
-        """Take the lease, waiting a little where it is about to become free; False: another sender runs."""
+    def acquire(self, patience: float = PATIENCE, state: str = "running") -> bool:
+        """Take the lease, waiting a little where it is about to become free; False: another sender runs.
+
+        Args:
+            patience: seconds; 0 does not wait for one that is leaving either.
+            state: to be written down, see `say`.
+        """
         began = time.monotonic()
         while True:
             try:
                 self._lock.acquire(blocking=False)
             except Timeout:
                 waited = time.monotonic() - began
-                leaving = (read_json(self._folder.sender_json) or {}).get("state") == "leaving"
-                if waited > (LEAVING_MOST if leaving else PATIENCE):
+                leaving = (read_json(self.folder.sender_json) or {}).get("state") == "leaving"
+                if waited >= (LEAVING_MOST if leaving and patience else patience):
                     return False
                 time.sleep(_STEP)
             else:
-                self.say("running")
+                self._file = _identity(self.folder.sender_lock)
+                self.say(state)
                 return True
 
     def say(self, state: str) -> None:
-        """Write down ``running`` or ``leaving``."""
-        replace_json(
-            self._folder.sender_json,
-            {"pid": os.getpid(), "version": __version__, "state": state, "log": str(self._folder.sender_log)},
-        )
+        """Write down ``running`` or ``leaving``; where the disk is full, clients see the lock and no more."""
+        told = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "state": state,
+            "log": str(self.folder.sender_log),
+        }
+        try:
+            replace_json(self.folder.sender_json, told)
+        except OSError as wrong:
+            log.warning("%s cannot be written: %s", self.folder.sender_json, wrong)
 
     @property
     def void(self) -> bool:
         """The folder was removed, or made anew for another sender: what this one holds is of no use."""
-        return (read_json(self._folder.sender_json) or {}).get("pid") != os.getpid()
+        told = read_json(self.folder.sender_json) or {}
+        return _identity(self.folder.sender_lock) != self._file or told.get("pid", os.getpid()) != os.getpid()
 
     def release(self) -> None:
         """Give the lease back."""
         self._lock.release()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino

@@ -5,19 +5,25 @@ import logging
 import logging.handlers
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 from typing import Final
 
 from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
-from runstone.sender.adoption import Adoption
 from runstone.sender.destinations import leave_finding
+from runstone.sender.discovery import Discovery
 from runstone.sender.kafka_settings import kafka_settings
 from runstone.sender.lease import Lease
 from runstone.sender.service import Service
 from runstone.spool.layout import MachineFolder, this_machine
 
 log = logging.getLogger("runstone.sender")
+
+STAYED: Final = 10.0
+"""Seconds that a sender must have worked before a fault to begin again by itself; else clients start another
+one, less and less often. There may be no client left."""
 
 _LOG_MOST: Final = 4 * MIB
 
@@ -38,20 +44,25 @@ def send(spool: Path) -> int:
         security = kafka_settings()
     except InvalidInputError as wrong:
         log.warning("%s", wrong)
-        for session in Adoption(folder).found():
+        for session in Discovery([folder], kin=False).found(sys.maxsize):
             leave_finding(folder, session.uri, f"nothing can be sent: {wrong}")
         return 2
-    try:
-        asyncio.run(_serve(folder, lease, security))
-    except Exception:
-        log.exception("the sender cannot go on")
-        return 1
-    log.info("sender %d is gone", os.getpid())
-    return 0
+    while True:
+        began = time.monotonic()
+        try:
+            asyncio.run(_serve(lease, security))
+        except Exception:
+            log.exception("the sender cannot go on")
+            if time.monotonic() - began < STAYED or not lease.acquire():
+                return 1
+            log.info("sender %d begins again", os.getpid())
+        else:
+            log.info("sender %d is gone", os.getpid())
+            return 0
 
 
-async def _serve(folder: MachineFolder, lease: Lease, security: dict[str, object]) -> None:
-    await Service(folder, lease, security).run()
+async def _serve(lease: Lease, security: dict[str, object]) -> None:
+    await Service([lease], security).run()
 
 
 def _log_to(path: Path) -> None:

@@ -8,14 +8,18 @@ goes to a few worker threads.
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
-from runstone.sender.adoption import GRACE, Adoption, Session
-from runstone.sender.delivery import Delivery
+from runstone.sender.adoption import Session
+from runstone.sender.delivery import Delivery, Sent
 from runstone.sender.destinations import Destination
+from runstone.sender.discovery import Discovery
 from runstone.sender.heard import Heartbeats
 from runstone.sender.lease import Lease
 from runstone.sender.liveness import end_session
@@ -23,7 +27,6 @@ from runstone.sender.syncing import PERIOD, Syncing
 from runstone.sender.tail import SLAB_MOST
 from runstone.sender.uploads import Uploads
 from runstone.sender.waking import Waking
-from runstone.spool.layout import MachineFolder
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +36,40 @@ IDLE: Final = 3.0
 ROUND_LEAST: Final = 0.005
 """Seconds between rounds, unless there is a backlog: the next one finds more, and nobody need wake us."""
 
+ADOPTED_MOST: Final = 64
+"""Sessions of dead processes that are worked on at a time: each costs memory, however little it left."""
+
 REMOVED: Final = "the spool was removed: there is nothing left to send"
 
 
 class Service:
     """Everything that runs while the lease is held."""
 
-    def __init__(self, folder: MachineFolder, lease: Lease, security: dict[str, Any]) -> None:
-        """To be made on the loop."""
-        self._folder = folder
-        self._lease = lease
+    def __init__(
+        self,
+        leases: Sequence[Lease],
+        security: dict[str, Any],
+        *,
+        kin: bool = True,
+        address: Callable[[Session], str] | None = None,
+    ) -> None:
+        """To be made on the loop.
+
+        Args:
+            leases: of the folders to be served. In the first one clients wake the sender, and what is known
+                of destinations and what was rejected lies there.
+            security: keyword arguments for aiokafka, see ``kafka_settings``.
+            kin: take along what was left in folders of kin, see ``discovery``.
+            address: gives the tracking URI by which a session's server is reached; None: its own.
+        """
+        self._address = address
+        self._leases = leases
+        self._lease = leases[0]
+        self._folder = folder = self._lease.folder
         self._security = security
         self._executor = ThreadPoolExecutor(4, "runstone-sender")
         self._waking = Waking(folder)
-        self._adoption = Adoption(folder)
+        self._discovery = Discovery([lease.folder for lease in leases], kin=kin)
         self._delivery = Delivery(folder, self._waking)
         self._uploads = Uploads(folder)
         self._destinations: dict[str, Destination] = {}
@@ -55,10 +78,34 @@ class Service:
         self._stopped = False
         self._busy_at = time.monotonic()
 
-    async def run(self) -> None:
-        """Work until there is nothing to do, or until SIGTERM; then the lease is free."""
+    @property
+    def sessions(self) -> Collection[Session]:
+        """Those that are worked on, which are not over."""
+        return self._delivery.sessions.values()
+
+    @property
+    def waiting(self) -> int:
+        """How many sessions wait for room."""
+        return self._discovery.waiting
+
+    @property
+    def sent(self) -> Sent:
+        """What was acknowledged so far."""
+        return self._delivery.sent
+
+    def finding(self, session: Session) -> str | None:
+        """Why a session's records do not get on, as far as that is the destination's fault."""
+        return self._destinations[session.uri].finding()
+
+    async def run(self, through: Callable[[], bool] | None = None) -> None:
+        """Work until there is nothing to do, or until SIGTERM; then the leases are free.
+
+        Args:
+            through: asked after each round whether to leave; None: when there has been nothing to do for a
+                while, and not before clients can know it.
+        """
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.set_exception_handler(_odd)
         house = asyncio.create_task(self._keep_house(), name="house")
         heartbeats = Heartbeats(self._delivery.sessions, self._executor)
@@ -77,9 +124,7 @@ class Service:
                 await asyncio.sleep(0 if backlog else ROUND_LEAST - (time.monotonic() - began))
                 if house.done():
                     house.result()
-                if not self._idle():
-                    self._busy_at = time.monotonic()
-                elif time.monotonic() - self._busy_at > IDLE and self._leave():
+                if through() if through else self._bored():
                     break
         except FileNotFoundError:
             if not self._lease.void:
@@ -91,14 +136,18 @@ class Service:
             await asyncio.gather(house, telling, return_exceptions=True)
             await self._close()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Leave as soon as possible; what is not acknowledged is sent again by the next sender."""
         log.info("asked to stop")
         self._stopped = True
         self._waking.stir()
 
     def _adopt(self, *, surely: bool = False) -> None:
-        for session in self._adoption.found(surely=surely):
+        gone = sum(not session.alive for session in self._delivery.sessions.values())
+        for session in self._discovery.found(ADOPTED_MOST - gone, surely=surely):
             session.look()
+            if self._address:
+                session.uri = self._address(session)
             self._delivery.sessions[session.id] = session
             self._syncing[session.id] = Syncing(session.folder, session.acknowledged.segment)
             destination = self._destinations.get(session.uri)
@@ -144,6 +193,8 @@ class Service:
             ]
             if grown:
                 await loop.run_in_executor(self._executor, _sync_all, grown)
+            if gone := self._discovery.begin_removal(at_once=short):
+                await loop.run_in_executor(self._executor, _delete_all, gone)
 
     def _attend(self, session: Session, *, short: bool) -> None:
         session.broken = False
@@ -158,8 +209,8 @@ class Service:
             task = asyncio.create_task(end_session(session), name=f"end of {session.id}")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
-        if self._over(session) and session.quiet_seconds > GRACE:
-            self._remove(session)
+        if session.over:
+            self._part_with(session)
 
     def _say_who_is_stranded(self) -> None:
         for destination in self._destinations.values():
@@ -178,22 +229,24 @@ class Service:
                 else None
             )
 
-    def _over(self, session: Session) -> bool:
-        return session.ended and not session.uploading
-
-    def _remove(self, session: Session) -> None:
+    def _part_with(self, session: Session) -> None:
         log.info("session %s is over", session.id)
-        try:
-            session.remove()
-        except OSError as wrong:
-            log.warning("session %s cannot be removed: %s", session.id, wrong)
+        session.close()
         del self._delivery.sessions[session.id]
         del self._syncing[session.id]
-        self._adoption.forget(session.id)
+        self._uploads.forget(session)
         self._destinations[session.uri].used(-1)
+        self._discovery.over(session)
 
     def _idle(self) -> bool:
-        return all(self._over(session) for session in self._delivery.sessions.values())
+        return not self._discovery.waiting and all(s.over for s in self._delivery.sessions.values())
+
+    def _bored(self) -> bool:
+        """Whether there has been nothing to do for a while, and nothing has come up since clients know it."""
+        if not self._idle():
+            self._busy_at = time.monotonic()
+            return False
+        return time.monotonic() - self._busy_at > IDLE and self._leave()
 
     def _leave(self) -> bool:
         """Say so, look once more, and leave; False where something came in between."""
@@ -208,10 +261,11 @@ class Service:
         return False
 
     async def _close(self) -> None:
-        if not self._lease.void:
-            self._lease.say("leaving")
+        for lease in self._leases:
+            if not lease.void:
+                lease.say("leaving")
         await self._uploads.close()
-        self._adoption.close()
+        self._discovery.close()
         for task in self._ending:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
@@ -219,7 +273,8 @@ class Service:
         for session in self._delivery.sessions.values():
             session.close()
         self._waking.close()
-        self._lease.release()
+        for lease in self._leases:
+            lease.release()
         # A thread may hang in a question to a server; it has nothing that must be finished.
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -237,3 +292,8 @@ def _sync_all(grown: list[Syncing]) -> None:
             continue  # removed a moment ago
         except OSError as wrong:
             log.warning("a segment cannot be synced: %s", os.strerror(wrong.errno or 0))
+
+
+def _delete_all(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -85,10 +85,11 @@ class Tail:
                 return True  # reading says what is wrong
         return not self.finished and self._folder.segment(self.position.segment).exists()
 
-    def read(self, *, final: bool = False) -> Slab | None:
+    def read(self, most: int = SLAB_MOST, *, final: bool = False) -> Slab | None:
         """The next slab, None where there is nothing now.
 
         Args:
+            most: bytes, unless a single record is larger.
             final: the process is gone: what is unreadable is damage, and the end is the end.
 
         Raises:
@@ -97,7 +98,7 @@ class Tail:
                 damage from then on.
         """
         try:
-            slab = self._read(final)
+            slab = self._read(most, final)
         except OSError as wrong:
             if final and wrong.errno == errno.EIO:
                 self._be_patient()
@@ -115,7 +116,7 @@ class Tail:
             if self._reader:
                 self._reader.holes = True
 
-    def _read(self, final: bool) -> Slab | None:
+    def _read(self, most: int, final: bool) -> Slab | None:
         while True:
             reader = self._reader or self._open(final)
             if reader is None:
@@ -124,9 +125,10 @@ class Tail:
                     return Slab([Damage(0)], self.position, 0)
                 return None
             before = reader.position
-            items = reader.read(self._want, final=final)
+            want = min(most, self._want)
+            items = reader.read(want, final=final)
             if not items and reader.position == before and not reader.ended and self._passed():
-                items = reader.read(self._want, final=True)
+                items = reader.read(want, final=True)
             size = reader.position - before
             self._want = min(SLAB_MOST, self._want * 4) if 4 * size > 3 * self._want else SLAB_LEAST
             if self._lost:

@@ -86,6 +86,10 @@ class Uploads:
             self._tasks[session.id] = task
             task.add_done_callback(lambda _task: self._tasks.pop(session.id, None))
 
+    def forget(self, session: Session) -> None:
+        """It is over."""
+        self._seen_ns.pop(session.id, None)
+
     async def close(self) -> None:
         """Stop; what is half done begins again with the next sender."""
         tasks = list(self._tasks.values())
