@@ -65,6 +65,7 @@ class Syncing:
     def _sync_names(self) -> None:
         """What makes the folder a session, and the folders above it up to the spool's root."""
         self._sync_small(self._folder.json)
+        self._sync_small(self._folder.machine.format)
         for parent in list(self._folder.path.parents)[:3]:
             _sync(os.open(parent, os.O_RDONLY | os.O_CLOEXEC), data_only=False)
 
