@@ -1,6 +1,8 @@
 """Artifacts leave the spool in the order of the calls; what the store refuses is kept aside."""
 
 import asyncio
+import hashlib
+import os
 import time
 
 import orjson
@@ -116,3 +118,44 @@ async def test_a_refusal_that_cannot_be_told_yet_keeps_its_reason_and_content(wr
     [kept] = written.machine.rejected.glob("*.data")
     assert (told["kept"], kept.read_bytes()) == (str(kept), b"content")
     assert [path.name for path in written.folder.uploads.iterdir()] == [in_the_way.name]
+
+
+async def test_what_waits_because_nobody_answers_survives_the_machine(written, monkeypatch):
+    written.upload(RUN, "a", b"a file", "00000001-a")
+    synced = set()
+    real = os.fsync
+
+    def noting(file):
+        synced.add(os.fstat(file).st_ino)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    session, uploads = Session(written.folder, URI), Uploads(written.machine)
+
+    async def all_synced():
+        deadline = time.monotonic() + 10
+        while (
+            not {path.stat().st_ino for path in (written.folder.uploads, *written.folder.uploads.iterdir())}
+            <= synced
+        ):
+            assert time.monotonic() < deadline
+            uploads.look(session)
+            await asyncio.sleep(0.01)
+
+    await all_synced()
+    written.upload(RUN, "b", b"another", "00000002-a")
+    await all_synced()
+    await uploads.close()
+    session.close()
+
+
+async def test_a_thousand_files_keep_their_order_where_it_matters(written, tmp_path):
+    for number in range(1000):
+        written.upload(RUN, f"f{number % 300}", str(number).encode(), f"{number:08}-a")
+    said = await uploaded(written, tmp_path / "store")
+    assert len(said) == 1000
+    stored = {path.name: path.read_bytes() for path in (tmp_path / "store" / "7").rglob("f*")}
+    assert stored == {f"f{n}": str(n + 900 if n < 100 else n + 600).encode() for n in range(300)}
+    assert {pointer.path: pointer.sha256 for pointer in said} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in stored.items()
+    }

@@ -12,6 +12,8 @@ be stored goes to ``rejected/``, and ``<id>.rejected`` takes the place of ``<id>
 
 A sender that is killed leaves the order; the next one asks the store first what it has, and sends only what
 is not there. In memory are names of orders, some at a time, and the blocks that are being moved.
+
+What cannot be uploaded now is synced to the disk by a thread of its own, so that it survives the machine too.
 """
 
 import asyncio
@@ -54,6 +56,7 @@ LISTED: Final = 1000
 """Orders whose names are taken from the folder at a time."""
 
 LIST_AGAIN: Final = 0.2
+SAVE_AGAIN: Final = 0.5
 RETRY_LEAST: Final = 0.5
 RETRY_MOST: Final = 30.0
 
@@ -67,9 +70,13 @@ class Uploads:
         self._stores: dict[str, _Store] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen_ns: dict[str, int] = {}
+        self._saving = _Saving()
 
     def look(self, session: Session) -> None:
         """Begin uploading what lies there. Costs one system call where nothing changed."""
+        store = self._stores.get(session.uri)
+        if session.link is None or (store is not None and store.trouble):
+            self._saving.look(session)
         if session.id in self._tasks or session.link is None:
             return
         try:
@@ -98,6 +105,7 @@ class Uploads:
         await asyncio.gather(*tasks, return_exceptions=True)
         for store in self._stores.values():
             store.close()
+        self._saving.close()
 
     async def _run(self, session: Session) -> None:
         waiting: deque[str] = deque()
@@ -140,6 +148,49 @@ class Uploads:
         upload.doubtful = _older(session.folder.upload_json(name), self._began)
         upload.task = asyncio.create_task(upload.run(ahead), name=f"upload {name}")
         flying[name] = upload
+
+
+class _Saving:
+    """Syncs orders that wait, and their content; used on the loop, works in one thread."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "runstone-save")
+        self._begun: dict[str, tuple[int, float]] = {}
+        self._saved: dict[str, set[str]] = {}
+        self._busy: set[str] = set()
+
+    def look(self, session: Session) -> None:
+        """Sync what has come since; one system call where nothing has."""
+        modified_ns, begun = self._begun.get(session.id, (0, 0.0))
+        if session.id in self._busy or time.monotonic() - begun < SAVE_AGAIN:
+            return
+        try:
+            found_ns = session.folder.uploads.stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if found_ns != modified_ns:
+            self._begun[session.id] = found_ns, time.monotonic()
+            self._busy.add(session.id)
+            asyncio.get_running_loop().run_in_executor(self._thread, self._save, session)
+
+    def _save(self, session: Session) -> None:
+        known = self._saved.get(session.id, set())
+        there: set[str] = set()
+        try:
+            for name in _orders(session, LISTED * LISTED, ()):
+                if name not in known:
+                    for path in (session.folder.upload_data(name), session.folder.upload_json(name)):
+                        _sync(path)
+                there.add(name)
+            _sync(session.folder.uploads)
+        except OSError as wrong:
+            log.warning("artifacts of session %s cannot be synced: %s", session.id, wrong)
+            self._begun.pop(session.id, None)
+        self._saved[session.id] = there
+        self._busy.discard(session.id)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 class _Store:
@@ -265,6 +316,16 @@ def _orders(session: Session, most: int, known: "dict[str, _Upload] | tuple[()]"
             return heapq.nsmallest(most, (name for name in names if name not in known))
     except FileNotFoundError:
         return []
+
+
+def _sync(path: Path) -> None:
+    """Take a file or folder to the disk; one that has been uploaded meanwhile needs no more."""
+    with contextlib.suppress(FileNotFoundError):
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _older(path: Path, began: float) -> bool:
