@@ -9,10 +9,19 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from runstone.exceptions import InvalidInputError, NoSuchRunError, ServerError
+from runstone.exceptions import (
+    ConflictError,
+    InvalidInputError,
+    NoSuchExperimentError,
+    NoSuchRunError,
+    ServerError,
+)
 
 TIMEOUT_S: Final = 60
 """For connecting, and between two pieces of an answer; a large search takes seconds."""
+
+_EXPERIMENTS: Final = "/api/v1/experiments"
+_DONE: Final = (200, 202)
 
 
 class ReadApi:
@@ -48,6 +57,14 @@ class ReadApi:
         """Runs side by side: ``{"runs", "params": {"differ", "agree"}, "metrics"}``."""
         return self._ask("POST", "/api/v1/runs/compare", {"run_ids": run_ids})
 
+    def experiments(self, **asked: Any) -> dict[str, Any]:
+        """A page of experiments: ``{"experiments", "next_page_token"}``; *asked* is the route's query."""
+        return self._ask("GET", f"{_EXPERIMENTS}?{urlencode(asked)}")
+
+    def experiment(self, experiment_id: int) -> dict[str, Any]:
+        """One experiment. Raises `NoSuchExperimentError` where there is none."""
+        return self._ask("GET", f"{_EXPERIMENTS}/{experiment_id}")
+
     def artifacts(self, run_id: str, path: str = "") -> list[dict[str, Any]]:
         """The pointers of all files of a run at or below *path*, by path.
 
@@ -68,13 +85,15 @@ class ReadApi:
                 f"{self._uri} answers, but it is not a Runstone server ({path} gives {status}); "
                 "RUNSTONE_TRACKING_URI names the server to ask"
             )
-        if status == 200:
+        if status in _DONE:
             return found
         detail = str(found.get("detail", f"{path} gives {status}"))
         if status == 404:
-            raise NoSuchRunError(detail)
+            raise (NoSuchExperimentError if path.startswith(_EXPERIMENTS) else NoSuchRunError)(detail)
         if status == 400:
             raise InvalidInputError(detail)
+        if status == 409:
+            raise ConflictError(detail)
         raise ServerError(f"{self._uri} cannot answer now: {detail}")
 
     def _exchange(self, method: str, path: str, body: object) -> tuple[int, str, bytes]:

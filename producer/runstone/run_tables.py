@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from runstone import table
+from runstone.run import NOTE_TAG
 from runstone.table import Row
 
 _MARK: Final = "≠"
@@ -18,6 +19,9 @@ _UNBOUNDED: Final = 1_000_000
 
 _FILES_COMPARED: Final = 20
 """Files of each run in a comparison; a checkpoint a step would bury the table above."""
+
+CHILDREN_SHOWN: Final = 20
+"""Runs within a run that are listed; a sweep has thousands."""
 
 Run = Mapping[str, Any]
 
@@ -46,12 +50,23 @@ def _listed(run: Run) -> tuple[str, ...]:
     )
 
 
-def one(run: Run, artifacts: Sequence[Mapping[str, Any]], width: int | None, *, bold: bool) -> list[str]:
-    """Everything of a run: what it is, params, metrics, tags, context, its files with their addresses."""
+def one(
+    run: Run,
+    artifacts: Sequence[Mapping[str, Any]],
+    children: Sequence[Run],
+    width: int | None,
+    *,
+    bold: bool,
+) -> list[str]:
+    """Everything of a run: what it is, params, metrics, tags, context, its files with their addresses.
+
+    *children* are the runs within it, one more than are shown where there are more.
+    """
     facts = {
         "run": run["run_id"],
         "name": _text(run["name"]),
         "experiment": _text(run["experiment_name"]),
+        **({"parent": run["parent_run_id"]} if run["parent_run_id"] else {}),
         "status": _status(run) + (f" ({run['status_reason']})" if run["status_reason"] else ""),
         "user": _text(run["user"]),
         "started": moment(run["start_time"]),
@@ -61,6 +76,7 @@ def one(run: Run, artifacts: Sequence[Mapping[str, Any]], width: int | None, *, 
     }
     context = {key: str(value) for key, value in run["context"].items() if value not in (None, "", {}, [])}
     context.pop("packages", None)
+    tags = {key: value for key, value in run["tags"].items() if key != NOTE_TAG}
     conflicts = {key: ", ".join(values) for key, values in run["param_conflicts"].items()}
     found: list[str] = []
     for title, values in (
@@ -68,12 +84,41 @@ def one(run: Run, artifacts: Sequence[Mapping[str, Any]], width: int | None, *, 
         ("PARAMS", run["params"]),
         ("CONFLICTING PARAMS", conflicts),
         ("METRICS", {key: number(value) for key, value in run["metrics"].items()}),
-        ("TAGS", run["tags"]),
+        ("TAGS", tags),
+        ("DATASETS", _datasets(run)),
         ("CONTEXT", context),
     ):
         if values:
             found += _titled(title, [Row((key, value)) for key, value in values.items()], width, bold=bold)
+    if children:
+        found += _children(run, children, width, bold=bold)
+    if note := run["tags"].get(NOTE_TAG):
+        found += ["", *table.lines([Row(("NOTE",), strong=True)], [len("NOTE")], bold=bold)]
+        found += [f"  {table.clean(line)}".rstrip() for line in note.splitlines()]
     return found + _files({run["run_id"]: artifacts}, {}, width, bold=bold)
+
+
+def _datasets(run: Run) -> dict[str, str]:
+    """What is said of each dataset: its digest, and what it was for."""
+    found: dict[str, list[str]] = {}
+    for dataset in run.get("datasets", ()):
+        said = dataset["digest"] + (f" ({dataset['context']})" if dataset["context"] else "")
+        found.setdefault(dataset["name"], []).append(said)
+    return {name: ", ".join(said) for name, said in found.items()}
+
+
+def _children(run: Run, children: Sequence[Run], width: int | None, *, bold: bool) -> list[str]:
+    shown = children[:CHILDREN_SHOWN]
+    lines = _titled(
+        "RUNS IN IT",
+        [Row((child["run_id"], _text(child["name"]), _status(child))) for child in shown],
+        width,
+        bold=bold,
+    )
+    if len(shown) < len(children):
+        asked = f"parent_run_id = '{run['run_id']}'"
+        lines.append(table.cut(f'  … and more: runstone runs list --filter "{asked}"', width or _UNBOUNDED))
+    return lines
 
 
 def _titled(title: str, rows: Sequence[Row], width: int | None, *, bold: bool) -> list[str]:

@@ -86,9 +86,9 @@ def test_a_list_fits_its_terminal(width: int | None) -> None:
 
 def test_a_stale_run_says_when_it_was_heard_last() -> None:
     shown = run("a", status="RUNNING", stale=True, last_heard_at=1_000_000, end_time=None)
-    text = "\n".join(run_tables.one(shown, [], None, bold=False))
+    text = "\n".join(run_tables.one(shown, [], [], None, bold=False))
     assert f"last heard  {run_tables.moment(1_000_000)}" in text
-    assert "last heard" not in "\n".join(run_tables.one(run("a"), [], None, bold=False))
+    assert "last heard" not in "\n".join(run_tables.one(run("a"), [], [], None, bold=False))
 
 
 @pytest.mark.parametrize("width", [20, 80])
@@ -98,9 +98,9 @@ def test_a_run_is_shown_whole_and_fits(width: int) -> None:
         param_conflicts={"C": ["0.2", "0.3"]},
         completeness={"complete": False, "gaps": 2, "dead_letters": 1, "sessions": []},
     )  # fmt: skip
-    lines = run_tables.one(shown, [], width, bold=False)
+    lines = run_tables.one(shown, [], [], width, bold=False)
     assert max(table.cells(line) for line in lines) <= width
-    text = "\n".join(run_tables.one(shown, [], None, bold=False))
+    text = "\n".join(run_tables.one(shown, [], [], None, bold=False))
     for expected in ("0.2, 0.3", "no: 2 gaps, 1 dead letters", "FINISHED (why)", "1 min 30 s", "CONTEXT"):
         assert expected in text
     assert "packages" not in text
@@ -133,3 +133,24 @@ def test_sizes_and_durations_read_well() -> None:
         "30 h 0 min",
     ]
     assert run_tables.duration(5, None) == run_tables.duration(9, 5) == run_tables.moment(None) == "-"
+
+
+def test_one_run_tells_its_parent_the_runs_in_it_its_datasets_and_its_note() -> None:
+    datasets = [
+        {"name": "d", "digest": "1", "context": "training"},
+        {"name": "d", "digest": "2", "context": None},
+    ]
+    shown = run(
+        "a", parent_run_id="p" * 32, datasets=datasets, tags={"mlflow.note.content": "# Why\n\nBecause\x1b."}
+    )
+    children = [run(f"{n:032x}", name=f"trial {n}") for n in range(21)]
+    lines = run_tables.one(shown, [], children, None, bold=False)
+    assert f"parent      {'p' * 32}" in lines
+    assert "  d  1 (training), 2" in lines
+    assert lines[-4:] == ["NOTE", "  # Why", "", "  Because ."]
+    assert "TAGS" not in lines
+    at = lines.index("RUNS IN IT")
+    assert "trial 0" in lines[at + 1]
+    assert "trial 19" in lines[at + 20]
+    assert lines[at + 21] == "  … and more: runstone runs list --filter \"parent_run_id = 'a'\""
+    assert max(map(table.cells, run_tables.one(shown, [], children, 40, bold=False))) <= 40

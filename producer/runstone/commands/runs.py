@@ -1,4 +1,4 @@
-"""``runstone runs list|show|compare``: tables from the read API at RUNSTONE_TRACKING_URI."""
+"""``runstone runs list|show|compare|delete|restore|tag``, by the server at RUNSTONE_TRACKING_URI."""
 
 import argparse
 from typing import TYPE_CHECKING, Any, Final
@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 from runstone import arguments, terminal
 
 if TYPE_CHECKING:
-    from runstone.api_client import ReadApi
+    from runstone.api_writes import WriteApi
 
-HELP = "list runs, show one, compare several"
+HELP = "list, show, compare, delete, restore and tag runs"
 
 _PAGE_MAX: Final = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="list|show|compare", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="list|show|compare|delete|restore|tag", required=True)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="print the read API's JSON instead of a table")
+    shared.add_argument("--json", action="store_true", help="print the server's JSON instead of text")
 
     listed = verbs.add_parser("list", parents=[shared], help="runs, newest first", description="List runs.")
     listed.add_argument(
@@ -53,6 +53,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ids, or beginnings that no other run's has",
     )
 
+    for verb, what, told in (
+        ("delete", "hide runs", "Hide runs. Nothing is lost; 'restore' brings them back."),
+        ("restore", "show deleted runs again", "Show deleted runs again."),
+    ):
+        changed = verbs.add_parser(verb, parents=[shared], help=what, description=told)
+        changed.add_argument(
+            "runs",
+            nargs="+",
+            type=arguments.run_id,
+            metavar="run",
+            help="ids, or beginnings that no other run's has",
+        )
+
+    tagged = verbs.add_parser("tag", parents=[shared], help="set and delete tags", description="Tag a run.")
+    tagged.add_argument("run", type=arguments.run_id, help="its id, or a beginning that no other run's has")
+    tagged.add_argument("tags", nargs="*", type=_tag, metavar="key=value", help="tags to set")
+    tagged.add_argument(
+        "--delete", action="append", default=[], type=arguments.text, metavar="KEY", help="a tag to delete"
+    )
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = arguments.text(text).partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is no key=value")
+    return key, value
+
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
@@ -61,14 +88,21 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runstone.api_client import ReadApi
+    from runstone.api_writes import WriteApi
     from runstone.configuration import read_configuration
 
-    api = ReadApi(read_configuration().tracking_uri)
-    return int({"list": _list, "show": _show, "compare": _compare}[args.verb](api, args))
+    verbs = {
+        "list": _list,
+        "show": _show,
+        "compare": _compare,
+        "delete": _delete,
+        "restore": _restore,
+        "tag": _tagged,
+    }
+    return verbs[args.verb](WriteApi(read_configuration().tracking_uri), args)
 
 
-def _list(api: "ReadApi", args: argparse.Namespace) -> int:
+def _list(api: "WriteApi", args: argparse.Namespace) -> int:
     from runstone import run_tables
 
     asked: dict[str, Any] = {"filter": args.filter, "order_by": args.order_by or [], "view": args.view}
@@ -93,19 +127,27 @@ def _list(api: "ReadApi", args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(api: "ReadApi", args: argparse.Namespace) -> int:
+def _show(api: "WriteApi", args: argparse.Namespace) -> int:
     from runstone import run_tables
 
     found = api.run(api.full_id(args.run))
     if args.json:
         return terminal.print_json(found)
-    terminal.print_lines(
-        run_tables.one(found, api.artifacts(found["run_id"]), terminal.width(), bold=terminal.bold())
+    children = api.search_runs(
+        filter=f"parent_run_id = '{found['run_id']}'", limit=run_tables.CHILDREN_SHOWN + 1
     )
+    lines = run_tables.one(
+        found,
+        api.artifacts(found["run_id"]),
+        children["runs"],
+        terminal.width(),
+        bold=terminal.bold(),
+    )
+    terminal.print_lines(lines)
     return 0
 
 
-def _compare(api: "ReadApi", args: argparse.Namespace) -> int:
+def _compare(api: "WriteApi", args: argparse.Namespace) -> int:
     from runstone import run_tables
 
     found = api.compare([api.full_id(text) for text in args.runs])
@@ -113,4 +155,43 @@ def _compare(api: "ReadApi", args: argparse.Namespace) -> int:
         return terminal.print_json(found)
     artifacts = {run["run_id"]: api.artifacts(run["run_id"]) for run in found["runs"]}
     terminal.print_lines(run_tables.comparison(found, artifacts, terminal.width(), bold=terminal.bold()))
+    return 0
+
+
+def _delete(api: "WriteApi", args: argparse.Namespace) -> int:
+    run_ids = [api.full_id(text) for text in args.runs]
+    return _told(
+        args, [(run_id, api.delete_run(run_id)) for run_id in run_ids], "is deleted", "was deleted already"
+    )
+
+
+def _restore(api: "WriteApi", args: argparse.Namespace) -> int:
+    run_ids = [api.full_id(text) for text in args.runs]
+    return _told(
+        args, [(run_id, api.restore_run(run_id)) for run_id in run_ids], "is restored", "was active already"
+    )
+
+
+def _tagged(api: "WriteApi", args: argparse.Namespace) -> int:
+    from runstone.exceptions import InvalidInputError
+
+    if not (args.tags or args.delete):
+        raise InvalidInputError("nothing to do; expected key=value or --delete KEY")
+    run_id = api.full_id(args.run)
+    answer = api.tag_run(run_id, dict(args.tags), args.delete)
+    return _told(args, [(run_id, answer)], "is tagged", "had these tags already")
+
+
+def _told(
+    args: argparse.Namespace, answers: list[tuple[str, dict[str, Any]]], changed: str, unchanged: str
+) -> int:
+    if args.json:
+        return terminal.print_json({"runs": [answer for _, answer in answers]})
+    for run_id, answer in answers:
+        line = f"run {run_id} {changed if answer['changed'] else unchanged}"
+        if answer.get("experiment_deleted"):
+            line += "; its experiment is deleted, and the run hidden as long as that is"
+        if not answer["applied"]:
+            line += "; the read model is behind and shows it later"
+        terminal.print_lines([line])
     return 0
