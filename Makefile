@@ -53,7 +53,7 @@ reference:
 	@echo "runstone: installing MLflow into .venv-mlflow, to be compared with (two minutes, once)"
 	@$(PYTHON) -m venv .venv-mlflow
 	@.venv-mlflow/bin/python -m pip install --disable-pip-version-check --quiet --constraint tests/compat/constraints.txt \
-		mlflow psycopg2-binary aiohttp requests scikit-learn pandas matplotlib pillow playwright pytest pytest-timeout hypothesis --editable .
+		mlflow psycopg2-binary aiohttp requests scikit-learn pandas matplotlib pillow plotly playwright pytest pytest-timeout hypothesis --editable .
 	@touch $@
 
 # An unmodified MLflow client against MLflow's own server and against Runstone; COMPAT="-k registry" chooses.
