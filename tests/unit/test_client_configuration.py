@@ -13,6 +13,7 @@ from runstone.exceptions import InvalidInputError
 from runstone.spool.file_systems import file_system_of
 from runstone.spool.layout import MachineFolder, avoided_state_folder, machine_id, spool_root, this_machine
 from runstone.spool.session import Session
+from runstone.spool.usage import Usage
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +202,18 @@ def test_the_limit_of_the_spool_counts_what_earlier_boots_left(tmp_path):
     stream = session.writer.stream("a" * 32)
     session.writer.point(stream, "k", 1.0, 1)
     assert stream.refused == 1
+
+
+def test_a_spool_with_thousands_of_segments_is_counted_seldom(tmp_path, monkeypatch):
+    machine = this_machine(tmp_path)
+    left = machine.session("ab" * 16)
+    left.path.mkdir(parents=True)
+    left.segment(1).write_bytes(bytes(8192))
+    clock = iter([0.0, 1.0, 30.0, 51.5, 51.5, 100.0])
+    monkeypatch.setattr("runstone.spool.usage.time.monotonic", lambda: next(clock))
+    usage = Usage(machine)
+    assert usage.count() == 8192
+    left.segment(2).write_bytes(bytes(8192))
+    usage.added(4096)
+    assert usage.count() == 12288, "the count took a second, so it holds for 50"
+    assert usage.count() == 16384

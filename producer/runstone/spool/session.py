@@ -36,7 +36,6 @@ from runstone.spool.launch import Launcher
 from runstone.spool.layout import (
     ACK,
     CAUSE_SIZE,
-    SEGMENT_SUFFIX,
     SHORT,
     MachineFolder,
     SessionFolder,
@@ -45,6 +44,7 @@ from runstone.spool.layout import (
     this_machine,
 )
 from runstone.spool.refused import RefusedFile
+from runstone.spool.usage import Usage
 from runstone.spool.writer import Writer
 
 FIRST_SIZE: Final = MIB
@@ -98,6 +98,7 @@ class Session:
         self._root = root
         self._limit = limit
         self._machine: MachineFolder = this_machine(root)
+        self._usage = Usage(self._machine)
         self.artifact_room = ArtifactRoom(self._machine, artifact_limit, limit)
         self.launcher = Launcher(root, self._machine, offline=offline or disabled)
         self.writer = Writer(self.next_segment, self._id, self._check, self._full, self._note_refused)
@@ -139,7 +140,7 @@ class Session:
         assert self.folder is not None
         least = max(FIRST_SIZE, need + 4095 & ~4095)
         grown = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
-        room = self._limit + RESERVED * reserved - self._used()
+        room = self._limit + RESERVED * reserved - self._usage.count()
         if room < least:
             self._no_room(f"{self._limit} bytes are reached")
             return None
@@ -164,6 +165,7 @@ class Session:
             else:
                 self._no_room(str(wrong))
             return None
+        self._usage.added(size)
         return segment
 
     def _no_room(self, reason: str) -> None:
@@ -256,21 +258,6 @@ class Session:
             f"nothing can be logged: the spool {self._root} cannot be written ({wrong}). "
             "Name another folder on a local disk by RUNSTONE_SPOOL",
         )
-
-    def _used(self) -> int:
-        """Bytes that segments of all sessions occupy, those that earlier boots left included."""
-        machine, _, _boot = self._machine.path.name.rpartition("-")
-        used = 0
-        for boot in _entries(self._root):
-            if not boot.name.startswith(f"{machine}-"):
-                continue
-            for session in _entries(MachineFolder(Path(boot.path)).sessions):
-                for entry in _entries(session):
-                    try:
-                        used += entry.stat().st_blocks * 512 * entry.name.endswith(SEGMENT_SUFFIX)
-                    except OSError:
-                        continue  # the sender has just removed it
-        return used
 
     def _full(self, reason: str) -> None:
         notices.warn_once(
