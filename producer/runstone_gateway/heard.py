@@ -36,7 +36,7 @@ STOP_DEADLINE: Final = 1.0
 """Seconds for Kafka to be left."""
 
 SIGN_EVERY: Final = 60.0
-_AGAIN: Final = 5.0
+_AGAIN: Final = 1.0
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 

@@ -81,7 +81,7 @@ async def test_a_silent_session_is_given_up_once_and_taken_back_when_it_speaks(
             await db.until(LOST, lambda rows: rows == [running, finished, running, running])
             await db.until(LOST, lambda rows: rows == [lost, finished, running, running])
             ((heard,),) = await db.rows(LAST)
-            await db.until(LAST, lambda rows: rows[0][0] > heard + 3000)  # judged again, and nothing is said
+            await db.until(LAST, lambda rows: rows[0][0] > heard + 2000)  # judged again, and nothing is said
         finally:
             beating.cancel()
         open_sessions = await db.rows("SELECT session FROM marks WHERE stream = $1 AND ended IS NULL", RUN)
