@@ -17,7 +17,7 @@ _ABSENT: Final = "-"
 
 def listing(report: SpoolReport, width: int | None, *, bold: bool) -> list[str]:
     """A line per session, then what waits in all, what is known of the destinations and what is wrong."""
-    if not report.sessions and not report.findings:
+    if not (report.sessions or report.rejected or report.findings):
         return [f"{report.path}: nothing in the spool"]
     head = Row(
         ("SESSION", "STATE", "BOOT", "WAITING", "SEGMENTS", "FILES", "STARTED", "PROGRAM", "DESTINATION"),
@@ -28,7 +28,7 @@ def listing(report: SpoolReport, width: int | None, *, bold: bool) -> list[str]:
     return [
         *_lines(rows, width, bold=bold),
         f"{_count(len(report.sessions), 'session')}, {size(waiting)} of records wait to be delivered",
-        *_destinations(report),
+        *_remarks(report),
         *_findings(report.all_findings),
     ]
 
@@ -55,7 +55,7 @@ def details(report: SpoolReport, width: int | None, *, bold: bool) -> list[str]:
         if lines:
             lines.append("")
         lines += _one(session, width, bold=bold)
-    return [*lines, *_destinations(report), *_findings(report.findings)] or [f"{report.path}: no sessions"]
+    return [*lines, *_remarks(report), *_findings(report.findings)] or [f"{report.path}: no sessions"]
 
 
 def _one(session: SessionReport, width: int | None, *, bold: bool) -> list[str]:
@@ -167,6 +167,7 @@ def as_json(report: SpoolReport) -> dict[str, Any]:
             for session in _by_age(report)
         ],
         "destinations": report.destinations,
+        "rejected": [str(path) for path in report.rejected],
         "findings": [{"path": str(found.path), "what": found.what} for found in report.all_findings],
     }
 
@@ -180,12 +181,17 @@ def _started(session: SessionReport) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _destinations(report: SpoolReport) -> list[str]:
+def _remarks(report: SpoolReport) -> list[str]:
+    """What is wrong with the destinations, and what was refused for good."""
     found = []
     for told in report.destinations:
         uri, finding = told.get("uri"), told.get("finding")
         if finding:
             found.append(table.clean(f"{uri}: {finding}"))
+    if report.rejected:
+        what = _count(len(report.rejected), "record or file", "records or files")
+        folders = sorted({str(path.parent) for path in report.rejected})
+        found.append(table.clean(f"{what} refused for good: {', '.join(folders)}"))
     return found
 
 
@@ -201,5 +207,5 @@ def _lines(rows: Sequence[Row], width: int | None, *, bold: bool) -> list[str]:
     return table.lines(rows, columns, bold=bold)
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+def _count(n: int, what: str, many: str = "") -> str:
+    return f"{n} {what if n == 1 else many or what + 's'}"

@@ -136,10 +136,12 @@ def test_any_part_of_a_spool_can_be_named_wherever_it_was_brought(session, spool
 def test_the_tables_are_for_people(session, spool, capsys):
     machine = this_machine(spool)
     machine.destination(URI).write_text(json.dumps({"uri": URI, "finding": "nothing answers"}))
+    (machine.rejected / "x.json").write_text("{}")
     assert cli.main(["spool", "list"]) == 0
     listed = capsys.readouterr().out
     assert session.id in listed
     assert f"{URI}: nothing answers" in listed
+    assert f"1 record or file refused for good: {machine.rejected}" in listed
     assert cli.main(["spool", "show", session.id]) == 0
     shown = capsys.readouterr().out
     assert "SEGMENT" in shown
@@ -152,9 +154,11 @@ def test_what_is_no_spool_is_a_usage_error_and_an_empty_place_is_an_empty_spool(
     assert cli.main(["spool", "verify", str(tmp_path / "other")]) == 2
     assert "is no spool" in capsys.readouterr().err
     assert cli.main(["spool", "verify", str(tmp_path / "none")]) == 2
-    spool.mkdir()
-    assert cli.main(["spool", "list"]) == 0
-    assert "nothing in the spool" in capsys.readouterr().out
+    for _there in (False, True):
+        assert cli.main(["spool", "list"]) == 0
+        assert "nothing in the spool" in capsys.readouterr().out
+        assert cli.main(["spool", "verify"]) == 0
+        spool.mkdir(exist_ok=True)
 
 
 def test_a_spool_of_another_format_is_told(session, spool):

@@ -28,10 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runstone import spool_tables, terminal
     from runstone.exceptions import InvalidInputError
-    from runstone.spool.inspection import inspect
+    from runstone.spool.inspection import SpoolReport, inspect
 
+    place = _place(args.path)
     try:
-        report = inspect(_place(args.path), whole=args.verb != "list")
+        nothing_yet = args.path is None and not place.exists()
+        report = SpoolReport(place) if nothing_yet else inspect(place, whole=args.verb != "list")
     except ValueError as wrong:
         raise InvalidInputError(str(wrong)) from None
     code = int(args.verb == "verify" and bool(report.all_findings))

@@ -107,12 +107,18 @@ class SessionReport:
 
 @dataclass(slots=True)
 class SpoolReport:
-    """All that was found. ``destinations``: what senders noted about each address."""
+    """All that was found.
+
+    Attributes:
+        destinations: what senders noted about each address.
+        rejected: what brokers or stores refused for good, one file each.
+    """
 
     path: Path
-    sessions: list[SessionReport]
-    destinations: list[dict[str, Any]]
-    findings: list[Finding]
+    sessions: list[SessionReport] = field(default_factory=list)
+    destinations: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[Path] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def all_findings(self) -> list[Finding]:
@@ -126,7 +132,7 @@ def inspect(path: Path, *, whole: bool) -> SpoolReport:
     Raises:
         ValueError: nothing of a spool is there.
     """
-    report = SpoolReport(path, [], [], [])
+    report = SpoolReport(path)
     if path.suffix == SEGMENT_SUFFIX and path.is_file():
         report.sessions.append(_session(SessionFolder(path.absolute().parent), whole, only=path))
         return report
@@ -147,6 +153,7 @@ def inspect(path: Path, *, whole: bool) -> SpoolReport:
             )
         found = (_json(path) for path in sorted(machine.destinations.glob("*.json")))
         report.destinations += [told for told in found if told is not None]
+        report.rejected += sorted(machine.rejected.glob("*.json"))
         for session in _folders(machine.sessions):
             if not session.name.startswith("."):
                 report.sessions.append(_session(SessionFolder(session), whole))
