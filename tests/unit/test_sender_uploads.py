@@ -1,9 +1,11 @@
 """Artifacts leave the spool in the order of the calls; what the store refuses is kept aside."""
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import time
+from pathlib import Path
 
 import orjson
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from runstone.events.artifact_paths import MARKER
 from runstone.sender.adoption import Session
 from runstone.sender.connect import Connect
+from runstone.sender.copying import Folder
+from runstone.sender.storing import Order
 from runstone.sender.uploads import Uploads
 from runstone.spool.layout import MachineFolder
 from tests.handmade_spool import HandmadeSession
@@ -159,3 +163,26 @@ async def test_a_thousand_files_keep_their_order_where_it_matters(written, tmp_p
     assert {pointer.path: pointer.sha256 for pointer in said} == {
         name: hashlib.sha256(content).hexdigest() for name, content in stored.items()
     }
+
+
+def test_what_a_killed_sender_left_in_the_store_is_written_over_and_two_at_once_do_not_mix(tmp_path):
+    order = Order("00000001-abcdef01", RUN, 7, "a/model", 9, "", 1)
+    data = tmp_path / "data"
+    data.write_bytes(b"the model")
+    folder = Folder(tmp_path / "store")
+    folder.root.mkdir()
+    stored = folder.store(order, data, doubtful=False)
+    place = Path(stored.uri.removeprefix("file://"))
+    left = place.with_name(".00000001-abcdef01.0.part")
+    left.write_bytes(b"left by a sender that was killed")
+    with left.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another sender is storing it"):
+            folder.store(order, data, doubtful=False)
+    assert place.read_bytes() == b"the model"
+    assert folder.store(order, data, doubtful=False) == stored
+    assert [path.name for path in place.parent.iterdir()] == ["model"]
+    assert place.read_bytes() == b"the model"
+    before = place.stat().st_ino
+    assert folder.store(order, data, doubtful=True) == stored
+    assert place.stat().st_ino == before, "what is there already is not written again"

@@ -5,6 +5,8 @@ whole file or the one before, and what `Folder.store` has returned survives the 
 worker threads use one `Folder`.
 """
 
+import errno
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -46,7 +48,7 @@ class Folder:
             )
         sha256 = _same(place, data) if doubtful else None
         if sha256 is None:
-            sha256 = _put(place, data, f".{order.id}.{os.getpid()}.part")
+            sha256 = _put(place, data, place.with_name(f".{order.id}.0.part"))
         _sync(place.parent)
         return Stored(place.as_uri(), order.size, sha256)
 
@@ -80,24 +82,61 @@ def _same(place: Path, data: Path) -> str | None:
     return found if found == sha256_of(data) else None
 
 
-def _put(place: Path, data: Path, name: str) -> str:
-    temporary = place.with_name(name)
+def _put(place: Path, data: Path, temporary: Path) -> str:
+    target = _opened(temporary)
     try:
-        with data.open("rb", buffering=0) as source, temporary.open("wb", buffering=0) as target:
-            if reflinked(source.fileno(), target.fileno()):
-                sha256 = hashlib.file_digest(source, "sha256").hexdigest()
-            else:
-                digest = hashlib.sha256()
-                while block := source.read(BLOCK):
-                    digest.update(block)
-                    _write(target.fileno(), block)
-                sha256 = digest.hexdigest()
-            os.fsync(target.fileno())
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        try:
+            sha256 = _filled(target, data)
+            os.fsync(target)
+            temporary.replace(place)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(target)
     return sha256
+
+
+def _opened(temporary: Path) -> int:
+    """The temporary file, empty, and a lock on it: two machines may send copies of one spool.
+
+    What a sender that was killed left there is written over. Raises OSError where another sender is at it.
+    """
+    while True:
+        opened = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            _lock(opened)
+            if os.path.samestat(os.fstat(opened), temporary.stat()):
+                os.ftruncate(opened, 0)
+                return opened
+            os.close(opened)
+        except FileNotFoundError:
+            os.close(opened)  # the one who had the lock has renamed it this moment
+        except BaseException:
+            os.close(opened)
+            raise
+
+
+def _lock(opened: int) -> None:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(errno.EAGAIN, "another sender is storing it") from None
+    except OSError as wrong:
+        if wrong.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}:  # a file system without locks
+            raise
+
+
+def _filled(target: int, data: Path) -> str:
+    """Copy *data*; its hash."""
+    with data.open("rb", buffering=0) as source:
+        if reflinked(source.fileno(), target):
+            return hashlib.file_digest(source, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while block := source.read(BLOCK):
+            digest.update(block)
+            _write(target, block)
+        return digest.hexdigest()
 
 
 def _write(target: int, block: bytes) -> None:
