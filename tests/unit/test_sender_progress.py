@@ -39,6 +39,15 @@ def test_what_was_acknowledged_before_is_not_lost_any_more():
     assert (progress.note([record(A, 10)]), progress.damaged) == ([], False)
 
 
+def test_a_record_behind_the_writers_end_is_remembered_at_once():
+    progress = Progress()
+    progress.note_end(closed=True)
+    assert Progress.from_json(progress.to_json({})).closed
+    progress.changed = False
+    progress.note_end(closed=False)
+    assert (progress.changed, progress.closed) == (True, False)
+
+
 def test_what_is_read_again_after_a_change_of_the_link_is_lost_again():
     progress = Progress()
     lost = [Lost(A, 1, 4)]

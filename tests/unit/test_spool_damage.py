@@ -277,7 +277,7 @@ def test_a_session_of_an_earlier_boot_is_clean_where_its_end_or_its_syncing_is_o
         session.look()
         while slab := session.tail.read(final=True):
             session.progress.note(slab.items)
-            session.progress.closed = slab.closed
+            session.progress.note_end(closed=slab.closed)
         session.close()
         assert session.clean == clean, ending
 

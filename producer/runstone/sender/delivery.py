@@ -106,7 +106,7 @@ class Delivery:
             self._outstanding[session.link] += slab.size
             taken.append((session, outstanding))
             self._declare_lost(session, outstanding, slab, began)
-            session.progress.closed = slab.closed
+            session.progress.note_end(closed=slab.closed)
             outstanding.next_seqs = {
                 item.stream: session.progress.streams[item.stream].next_seq
                 for item in slab.items

@@ -122,6 +122,11 @@ class Progress:
                     self.changed = True
         return lost
 
+    def note_end(self, *, closed: bool) -> None:
+        """Whether what was read last is the writer's END."""
+        self.changed |= self.closed != closed
+        self.closed = closed
+
     def replay(self, items: Iterable[Item]) -> None:
         """Take note of what was acknowledged before: it may be damaged by now, and nothing of it is lost."""
         for item in items:
