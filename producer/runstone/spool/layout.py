@@ -145,13 +145,13 @@ def _put(path: Path, content: bytes) -> None:
     if path.exists():
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    temporary.write_bytes(content)
     try:
+        temporary.write_bytes(content)
         os.link(temporary, path)
     except FileExistsError:
         pass
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 def spool_root() -> Path:
