@@ -112,6 +112,11 @@ class Session:
         self._lock = -1
 
     @property
+    def saved(self) -> bool:
+        """Whether the acknowledged position has been written down."""
+        return self._saved == self.acknowledged
+
+    @property
     def over(self) -> bool:
         """Whether nothing is left to be done for it."""
         return self.ended and not self.uploading
@@ -164,7 +169,7 @@ class Session:
 
     def save(self) -> None:
         """Write the acknowledged position down, unless it was. Raises OSError where the disk refuses."""
-        if self._saved == self.acknowledged:
+        if self.saved:
             return
         if self.progress.changed or self._saved.segment != self.acknowledged.segment:
             replace_json(self.folder.path / "progress.json", self.progress.to_json(self._next_seqs))

@@ -182,7 +182,8 @@ class Discovery:
             return True
         try:
             age = time.time() - folder.path.stat().st_mtime
-            if (folder.machine.of_this_boot and age < UNMADE_AFTER) or lives(folder):
+            making = not self._of_kin(folder) or folder.machine.of_this_boot
+            if (making and age < UNMADE_AFTER) or lives(folder):
                 return False
         except OSError:
             return False  # removed a moment ago, or not ours to judge

@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 from typing import Final
 
+from runstone._version import __version__
 from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
 from runstone.sender.destinations import leave_finding
 from runstone.sender.discovery import Discovery
 from runstone.sender.kafka_settings import kafka_settings
 from runstone.sender.lease import Lease
+from runstone.sender.preloading import PRELOADED
 from runstone.sender.service import Service
 from runstone.spool.layout import MachineFolder, this_machine
 
@@ -39,7 +41,11 @@ def send(spool: Path) -> int:
     _log_to(folder.sender_log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    log.info("sender %d of %s begins", os.getpid(), folder.path)
+    log.info(
+        "sender %d of %s begins: runstone %s, Python %s in %s", os.getpid(), folder.path, __version__,
+        sys.version.split()[0], sys.prefix,
+    )  # fmt: skip
+    log.debug("%d modules are there in time", len(PRELOADED))
     try:
         security = kafka_settings()
     except InvalidInputError as wrong:

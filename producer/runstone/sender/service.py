@@ -117,6 +117,7 @@ class Service:
                 for session in self._delivery.sessions.values():
                     self._uploads.look(session)
                 size = self._delivery.round()
+                self._end_what_is_drained()
                 if not size:
                     listen = self._delivery.ready_to_read()
                     await self._waking.sleep(self._delivery.something_to_read, listen=listen)
@@ -204,13 +205,20 @@ class Service:
                 self._waking.stir()
         session.remove_acknowledged(short=short)
         session.save()
-        if session.drained and not session.ended and not session.ending and session.link:
-            session.ending = True
-            task = asyncio.create_task(end_session(session), name=f"end of {session.id}")
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-        if session.over:
-            self._part_with(session)
+
+    def _end_what_is_drained(self) -> None:
+        for session in [s for s in self._delivery.sessions.values() if not s.alive]:
+            if session.over:
+                self._part_with(session)
+            elif session.drained and session.saved and session.link and not (session.ended or session.ending):
+                session.ending = True
+                task = asyncio.create_task(end_session(session), name=f"end of {session.id}")
+                self._ending.add(task)
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        self._waking.stir()
 
     def _say_who_is_stranded(self) -> None:
         for destination in self._destinations.values():
