@@ -21,7 +21,7 @@ import pytest
 import runstone
 from runstone.events.identity import new_run_id
 from runstone.events.types import RangeDeclared, RunStarted, SessionEnded, Tag
-from runstone.sender import service
+from runstone.sender import service, waking
 from runstone.sender.lease import Lease
 from runstone.sender.service import Service
 from runstone.spool import launch
@@ -104,6 +104,7 @@ async def test_nothing_is_left_behind_by_a_sender_that_leaves_while_a_client_beg
     """Clients live for moments, at random instants around a sender's leaving; real ones, but for the launch."""
     monkeypatch.setattr(service, "IDLE", 0.02)
     monkeypatch.setattr(service, "PERIOD", 0.02)
+    monkeypatch.setattr(waking, "RECHECK", 0.02)
     monkeypatch.setattr(launch, "PAUSE_S", 0.0)
     wanted = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -124,7 +125,7 @@ async def test_nothing_is_left_behind_by_a_sender_that_leaves_while_a_client_beg
             written.append((session.session, run))
             session.finish()
             session.forget()  # its locks are free, as when its process is gone
-            time.sleep(random.uniform(0, 0.25))
+            time.sleep(random.uniform(0, 0.2))
 
     threading.Thread(target=clients, daemon=True).start()
     senders = 0
