@@ -11,7 +11,14 @@ from runstone.configuration import SPOOL_LIMIT, check_tracking_uri, read_configu
 from runstone.events.types import Param
 from runstone.exceptions import InvalidInputError
 from runstone.spool.file_systems import file_system_of
-from runstone.spool.layout import MachineFolder, avoided_state_folder, machine_id, spool_root, this_machine
+from runstone.spool.layout import (
+    SHORT,
+    MachineFolder,
+    avoided_state_folder,
+    machine_id,
+    spool_root,
+    this_machine,
+)
 from runstone.spool.session import Session
 from runstone.spool.usage import Usage
 
@@ -202,6 +209,18 @@ def test_the_limit_of_the_spool_counts_what_earlier_boots_left(tmp_path):
     stream = session.writer.stream("a" * 32)
     session.writer.point(stream, "k", 1.0, 1)
     assert stream.refused == 1
+
+
+def test_the_sender_is_asked_for_room_before_there_is_none(tmp_path):
+    def asked(limit):
+        session = Session(tmp_path / str(limit), "http://127.0.0.1:1", limit=limit, offline=True)
+        stream = session.writer.stream("a" * 32)
+        session.writer.point(stream, "k", 1.0, 1)
+        assert stream.refused == 0
+        return (session.folder.machine.asleep.read_bytes()[SHORT], session.writer.dead)
+
+    assert asked(1 << 30) == (0, False)
+    assert asked(3 << 19) == (1, False)
 
 
 def test_a_spool_with_thousands_of_segments_is_counted_seldom(tmp_path, monkeypatch):

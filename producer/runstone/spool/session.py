@@ -144,6 +144,8 @@ class Session:
         if room < least:
             self._no_room(f"{self._limit} bytes are reached")
             return None
+        if self._usage.nearly_full(room, max(least, grown)):
+            self._ask_for_room()
         if not reserved and least < grown <= room:
             segment = self._make(number, grown)
             if segment is not None or self.writer.dead:
@@ -169,8 +171,11 @@ class Session:
         return segment
 
     def _no_room(self, reason: str) -> None:
-        """The sender shall remove now what it keeps for a while after the acknowledgement."""
         self._trouble = reason
+        self._ask_for_room()
+
+    def _ask_for_room(self) -> None:
+        """The sender shall remove now what it keeps for a while after the acknowledgement."""
         if self._asleep is not None:
             self._asleep[SHORT] = 1
 

@@ -38,6 +38,19 @@ class Usage:
         """This process has made a segment of that size."""
         self._counted += size
 
+    def nearly_full(self, room: int, size: int) -> bool:
+        """Whether a segment behind the next one, both of *size* bytes, may find no room.
+
+        Args:
+            room: bytes that the spool's limit leaves.
+            size: bytes.
+        """
+        try:
+            disk = os.statvfs(self._root)
+        except OSError:
+            return False
+        return min(room, disk.f_bavail * disk.f_frsize) < 2 * size
+
     def _segments(self) -> list[os.DirEntry[str]]:
         return [
             entry
