@@ -275,9 +275,18 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class SessionLost:
-    """Nothing was heard of a session for a time; any later event of that session revokes it."""
+    """Nothing was heard of a session for a time; `SessionFound` or any later event of its own revokes it."""
 
     TYPE: ClassVar = "session_lost"
+    session: Text
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFound:
+    """A session that was lost is in a sender's care again, though it may have nothing to say."""
+
+    TYPE: ClassVar = "session_found"
     session: Text
     time: Time
 
@@ -549,7 +558,7 @@ RunEvent = (
     | Param | Tag | TagDeleted | DatasetInput | ModelInput | ModelOutput | Artifact | ArtifactDeleted
     | ModelCreated | ModelFinalized | ModelParams | ModelTags | ModelTagDeleted | ModelDeleted
     | ModelArtifact
-    | SessionEnded | SessionLost | RangeDeclared | Series
+    | SessionEnded | SessionLost | SessionFound | RangeDeclared | Series
 )  # fmt: skip
 CatalogEvent = (
     InstallationCreated
