@@ -213,6 +213,7 @@ _CHECKS: Final[dict[type, Callable[[Any], None]]] = {
     types.ModelArtifact: lambda event: _fits("model_artifact: model_id and path", event.model_id, event.path),
     types.SessionEnded: lambda event: _fits("session_ended.session", event.session),
     types.SessionLost: lambda event: _fits("session_lost.session", event.session),
+    types.SessionFound: lambda event: _fits("session_found.session", event.session),
     types.RangeDeclared: _check_range,
     types.InstallationCreated: _check_partitions,
     types.ExperimentCreated: _check_experiment_name,

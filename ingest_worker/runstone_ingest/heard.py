@@ -165,7 +165,7 @@ class Heard:
             if after is not None and now - judged >= min(JUDGE_EVERY, after):
                 judged = now
                 if feed.settled(now, min(SETTLE, after)):
-                    await judge.give_up(after)
+                    await judge.decide(after)
             if now - forgotten >= FORGET_EVERY:
                 forgotten = now
                 await connection.execute(_SQL["forget"], FORGET_AFTER_MS)

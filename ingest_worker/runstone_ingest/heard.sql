@@ -30,6 +30,17 @@ WHERE r.ended_by IS NULL AND r.status = 'RUNNING' AND m.ended IS NULL
   AND current_schema() = (SELECT generation FROM runstone_meta.live)
 ORDER BY r.run_id LIMIT 1000;
 
+-- name: found
+-- Which sessions that were given up were heard within so many ms after all? Likewise.
+SELECT r.run_id, r.owner_session
+FROM runs r
+JOIN runstone_meta.heard h ON h.session = r.owner_session
+JOIN marks m ON m.stream = r.run_id AND m.session = r.owner_session
+WHERE r.ended_by = 'session_lost' AND m.ended = 'lost'
+  AND h.heard_at >= (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1::bigint
+  AND current_schema() = (SELECT generation FROM runstone_meta.live)
+ORDER BY r.run_id LIMIT 1000;
+
 -- name: behind
 -- Which of these partitions of the topic have not been applied up to these offsets?
 SELECT ends.partition FROM unnest($2::int[], $3::bigint[]) AS ends (partition, next_offset)

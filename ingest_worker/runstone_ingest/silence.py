@@ -1,10 +1,13 @@
-"""Gives up sessions of which nothing was heard for too long, by an event in the ledger.
+"""Gives up sessions of which nothing was heard for too long, and takes that back, by events in the ledger.
 
 A machine that vanished cannot say so. Whoever calls this (`runstone_ingest.heard`) has made sure that
 heartbeats are coming at all. Here, where a session seems silent, first all is applied that its partition
 holds by then; only if it still is silent, it is given up. So its last word counts, and what was published
 here before is known: nothing is said twice for one session unless it was heard in between. (Two workers may,
 when one was stopped for a moment at this very place: the second time changes nothing.)
+
+A machine that is back may run a training that has nothing to log for hours: then its sender's heartbeats
+revoke the loss, by an event as well. Anything the session says itself does so without this module.
 
 The event goes into the stream of each run that the session owns, under a session of this worker's own, which
 is a new one each time and ends in the same record: whatever becomes of a send, no seq is left open.
@@ -13,13 +16,13 @@ is a new one each time and ends in the same record: whatever becomes of a send, 
 import asyncio
 import sys
 import time
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from runstone.events import Envelope, Event, encode, encoding, identity
-from runstone.events.types import SessionEnded, SessionLost
+from runstone.events.types import SessionEnded, SessionFound, SessionLost
 from runstone_store import kafka_settings, named_sql
 from runstone_store.configuration import events_topic
 
@@ -36,6 +39,20 @@ _LEAVE_SECONDS: Final = 1.0
 _SQL: Final = named_sql.load(__file__, "heard.sql")
 
 
+_EVENTS: Final[Mapping[str, type[SessionLost | SessionFound]]] = {
+    "silent": SessionLost,
+    "found": SessionFound,
+}
+_SAID: Final = {"silent": "has been silent for too long: given up", "found": "is heard again: not lost"}
+"""By the name of the SQL that finds them."""
+
+
+class _Verdict(NamedTuple):
+    run_id: str
+    session: str
+    name: str
+
+
 class Judge:
     """Used by one task; *connection* and *consumer* are that task's."""
 
@@ -47,29 +64,27 @@ class Judge:
         self._connection = connection
         self._consumer = consumer
 
-    async def give_up(self, after: float) -> None:
+    async def decide(self, after: float) -> None:
         """Publish ``session_lost`` for each session that owns a running run and was silent for *after* s.
+
+        And ``session_found`` for each that was given up and is heard again.
 
         Raises:
             KafkaError, OSError, TimeoutError, asyncpg.PostgresError: some may have been published.
         """
-        seem = await self._silent(after)
+        seem = await self._verdicts(after)
         if not seem:
             return
-        behind = await self._wait_applied({self._partition(run_id) for run_id in seem})
+        behind = await self._wait_applied({self._partition(verdict.run_id) for verdict in seem})
         asked = time.monotonic()
-        silent = await self._silent(after)
-        sure = {
-            run_id: session
-            for run_id, session in silent.items()
-            if seem.get(run_id) == session and self._partition(run_id) not in behind
-        }
-        if sure:
-            await self._publish(sure, asked)
+        sure = seem & await self._verdicts(after)
+        found = [verdict for verdict in sorted(sure) if self._partition(verdict.run_id) not in behind]
+        if found:
+            await self._publish(found, asked)
 
-    async def _silent(self, after: float) -> dict[str, str]:
-        """Runs and their owning sessions."""
-        return dict(await self._connection.fetch(_SQL["silent"], int(after * 1000)))
+    async def _verdicts(self, after: float) -> "set[_Verdict]":
+        rows = {name: await self._connection.fetch(_SQL[name], int(after * 1000)) for name in _EVENTS}
+        return {_Verdict(run_id, session, name) for name in rows for run_id, session in rows[name]}
 
     def _partition(self, run_id: str) -> int:
         return identity.partition_of(run_id, self._partitions)
@@ -87,7 +102,7 @@ class Judge:
                 return {row[0] for row in rows}
             await asyncio.sleep(_LOOK)
 
-    async def _publish(self, silent: Mapping[str, str], asked: float) -> None:
+    async def _publish(self, verdicts: Iterable[_Verdict], asked: float) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             client_id="runstone-worker-liveness",
@@ -99,11 +114,11 @@ class Judge:
         try:
             async with asyncio.timeout(_DEADLINE):
                 await producer.start()
-            for run_id, session in silent.items():
+            for run_id, session, name in verdicts:
                 if time.monotonic() - asked > FRESH:
                     return
                 now = time.time_ns() // 1_000_000
-                said: list[Event] = [SessionLost(session, now), SessionEnded(own, "FINISHED", now)]
+                said: list[Event] = [_EVENTS[name](session, now), SessionEnded(own, "FINISHED", now)]
                 async with asyncio.timeout(_DEADLINE):
                     await producer.send_and_wait(
                         self._topic,
@@ -112,7 +127,7 @@ class Judge:
                         partition=self._partition(run_id),
                         headers=encoding.headers(own, run_id, 0, 2),
                     )
-                _say(f"session {session}, which owns run {run_id}, has been silent for too long: given up")
+                _say(f"session {session}, which owns run {run_id}, {_SAID[name]}")
         finally:
             try:
                 async with asyncio.timeout(_LEAVE_SECONDS):

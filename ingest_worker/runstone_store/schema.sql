@@ -192,6 +192,7 @@ CREATE INDEX runs_by_start ON runs (start_time DESC NULLS LAST, run_id);
 CREATE INDEX runs_by_experiment ON runs (experiment_id, start_time DESC NULLS LAST, run_id);
 CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
 CREATE INDEX runs_open ON runs (owner_session) WHERE ended_by IS NULL;
+CREATE INDEX runs_lost ON runs (owner_session) WHERE ended_by = 'session_lost';
 
 -- Params: the first value in topic order.
 CREATE TABLE params (

@@ -86,6 +86,7 @@ GOLDEN = {
         e.SessionLost(OTHER, NOW),
         e.RangeDeclared(OTHER, 17, 1000, "dropped", NOW, "the spool is full"),
     ),
+    "session_found": events(e.SessionFound(OTHER, NOW)),
     "catalog": events(
         e.InstallationCreated("0190f5d8e4a27aaabbbbccccddddeef0", 12, NOW),
         e.ExperimentCreated("Churn Prediction", NOW, {"team": "growth"}),

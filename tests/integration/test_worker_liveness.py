@@ -82,11 +82,13 @@ async def test_a_silent_session_is_given_up_once_and_taken_back_when_it_speaks(
             await db.until(LOST, lambda rows: rows == [lost, finished, running, running])
             ((heard,),) = await db.rows(LAST)
             await db.until(LAST, lambda rows: rows[0][0] > heard + 2000)  # judged again, and nothing is said
+            assert await said_lost(kafka, prefix) == [OWNER, OWNER]
+            await beat(OWNER)  # the machine is back, and its training has nothing to log
+            await db.until(LOST, lambda rows: rows == [running, finished, running, running])
         finally:
             beating.cancel()
-        open_sessions = await db.rows("SELECT session FROM marks WHERE stream = $1 AND ended IS NULL", RUN)
-        assert open_sessions == []  # the worker's own have said all they had to say
-    assert await said_lost(kafka, prefix) == [OWNER, OWNER]
+        ended = await db.rows("SELECT ended FROM marks WHERE stream = $1 AND session <> $2", RUN, OWNER)
+        assert ended == [("ended",)] * 3  # the worker's own sessions have said all they had to say
 
 
 async def test_heartbeats_that_came_while_no_worker_ran_count_and_old_ones_do_not_come_again(
@@ -117,16 +119,16 @@ async def test_nobody_is_given_up_while_his_last_word_may_wait_to_be_applied(
     await consumer.start()
     try:
         judge = silence.Judge(kafka, prefix, PARTITIONS, rows.connection, consumer)
-        await judge.give_up(60)
+        await judge.decide(60)
         assert await said_lost(kafka, prefix) == []
         await rows.insert("ingest_partitions", topic=topic, partition=partition, next_offset=1)
         with monkeypatch.context() as stopped:
             stopped.setattr(silence, "FRESH", -1.0)  # for longer than the answer is good for
-            await judge.give_up(60)
+            await judge.decide(60)
         assert await said_lost(kafka, prefix) == []
-        await judge.give_up(60)
+        await judge.decide(60)
         assert await said_lost(kafka, prefix) == [OWNER]
-        await judge.give_up(60)  # the word itself waits to be applied now
+        await judge.decide(60)  # the word itself waits to be applied now
         assert await said_lost(kafka, prefix) == [OWNER]
     finally:
         await consumer.stop()

@@ -55,6 +55,7 @@ run_events = st.one_of(
     st.builds(types.ModelTags, words, facts, times),
     st.builds(types.SessionEnded, sessions, statuses, times, words, st.booleans()),
     st.builds(types.SessionLost, sessions, times),
+    st.builds(types.SessionFound, sessions, times),
 )
 topic_order = st.lists(st.tuples(sessions, run_events), min_size=1, max_size=25)
 

@@ -266,3 +266,15 @@ def test_a_process_that_says_itself_that_it_ends_has_left_the_run_and_no_more():
     assert (ledger.run.status, ledger.tables.loaded.marks[RUN, OWNER].ended) == ("RUNNING", "ended")
     ledger.say(STARTED, by=OWNER).say(end(OWNER), by=SENDER)
     assert ledger.run.status == "FAILED"
+
+
+def test_a_lost_session_that_is_found_runs_on_and_finding_another_one_changes_nothing():
+    ledger = Ledger().say(STARTED).say(types.SessionFound(OWNER, 2000), by=SENDER)
+    assert ledger.run.status == "RUNNING"
+    ledger.say(types.SessionLost(OWNER, 4000), types.SessionFound(RANK, 4500), by=SENDER)
+    assert ledger.run.status == "FAILED"
+    ledger.say(types.SessionFound(OWNER, 5000), by=SENDER)
+    assert (ledger.run.status, ledger.run.end_time) == ("RUNNING", None)
+    assert ledger.tables.loaded.marks[RUN, OWNER].ended is None
+    ledger.say(types.RunEnded("FINISHED", 6000)).say(types.SessionFound(OWNER, 7000), by=SENDER)
+    assert ledger.run.status == "FINISHED"

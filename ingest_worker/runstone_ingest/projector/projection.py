@@ -22,7 +22,7 @@ ModelEvent = (
     | types.ModelTagDeleted
     | types.ModelDeleted
 )
-SessionEvent = types.SessionEnded | types.SessionLost | types.RangeDeclared
+SessionEvent = types.SessionEnded | types.SessionLost | types.SessionFound | types.RangeDeclared
 
 
 def needed(items: Iterable[Item]) -> Needed:

@@ -2,8 +2,8 @@
 
 Status, as a fold in topic order: ``run_started`` makes it RUNNING and its session the owner. An explicit
 ``run_ended`` decides whoever publishes it. Without one, the end of the owning session decides; the loss of
-the owning session makes it FAILED until any later record of that session revokes it. What happens to another
-session only marks that session; one that joined a run says itself when it leaves it.
+the owning session makes it FAILED until the session is found, or any later record of its own revokes that.
+What happens to another session only marks that session; one that joined a run says itself when it leaves it.
 """
 
 from collections.abc import Callable, Mapping
@@ -160,6 +160,10 @@ def _session_lost(run: Run | None, mark: Mark, event: types.SessionLost) -> bool
     return True
 
 
+def _session_found(run: Run | None, mark: Mark, event: types.SessionFound) -> bool:
+    return mark.ended == "lost" and revoke_loss(run, event.session, mark)
+
+
 def _range_declared(_run: Run | None, mark: Mark, event: types.RangeDeclared) -> bool:
     mark.leave_out(event.first_seq + event.count)
     said = {
@@ -176,6 +180,7 @@ def _range_declared(_run: Run | None, mark: Mark, event: types.RangeDeclared) ->
 ON_A_SESSION: Final[Mapping[type, Callable[[Run | None, Mark, Any], bool]]] = {
     types.SessionEnded: _session_ended,
     types.SessionLost: _session_lost,
+    types.SessionFound: _session_found,
     types.RangeDeclared: _range_declared,
 }
 """Rules about the session that an event names: (run's row if any, that session's mark, event) -> whether the
