@@ -1,5 +1,8 @@
 """The contract's laws: exact round-trips, trimming at every position, errors a person understands."""
 
+import copy
+import dataclasses
+import pickle
 from array import array
 
 import orjson
@@ -205,3 +208,25 @@ def test_a_type_that_is_no_text_is_refused_with_a_reason(kind):
 def test_a_status_that_is_no_text_is_refused_with_a_reason(status):
     with pytest.raises(MalformedEnvelopeError, match="expected a status"):
         decode(events_with({"type": "run_ended", "status": status, "time": 1}))
+
+
+def test_an_event_is_what_a_frozen_dataclass_is():
+    tag = e.Tag("k", "v", time=1)
+    assert tag == e.Tag(key="k", value="v", time=1)
+    assert tag != e.Param("k", "v", 1)
+    assert hash(tag) == hash(e.Tag("k", "v", 1))
+    assert repr(tag) == "Tag(key='k', value='v', time=1)"
+    assert dataclasses.replace(tag, time=2) == e.Tag("k", "v", 2)
+    assert pickle.loads(pickle.dumps(tag)) == tag == copy.copy(tag)
+    assert [field.name for field in dataclasses.fields(tag)] == ["key", "value", "time"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        tag.time = 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del tag.time
+    with pytest.raises(AttributeError):
+        tag.other = 1
+    with pytest.raises(TypeError):
+        e.Tag("k", "v")
+    one, other = e.RunJoined(1), e.RunJoined(1)
+    assert one.context == {}
+    assert one.context is not other.context
