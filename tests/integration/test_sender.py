@@ -29,7 +29,7 @@ from runstone.events.types import (
     SessionEnded,
     Tag,
 )
-from runstone.spool.layout import MachineFolder
+from runstone.spool.layout import SHORT, MachineFolder
 from runstone.spool.refused import RefusedFile
 from runstone_local.ports import free_ports
 from tests.fix_delivery import DEADLINE, until
@@ -311,6 +311,26 @@ async def test_what_an_earlier_boot_left_is_delivered(machine, door, start_sende
     assert {e.clean for e in ledger.said(SessionEnded) if e.session == earlier.id} == {False}
     earlier.die()
     stranger.die()
+
+
+async def test_what_is_kept_after_the_acknowledgement_goes_when_a_process_needs_the_room(
+    machine, door, start_sender, ledger
+):
+    run = new_run_id()
+    session = HandmadeSession(machine, door.uri)
+    session.event(run, STARTED)
+    for i in range(3):
+        session.roll()
+        session.point(run, "loss", i, 1.0)
+    start_sender()
+    await until(lambda: ledger.has(session.id, run, 4), "the records")
+    await until(lambda: (found := session.folder.ack).exists() and found.read_bytes()[4] == 4, "the ack")
+    assert session.folder.segment_numbers() == [1, 2, 3, 4]
+    with machine.asleep.open("r+b") as asleep:
+        os.pwrite(asleep.fileno(), b"\1", SHORT)
+    await until(lambda: session.folder.segment_numbers() == [4], "the removal")
+    assert machine.asleep.read_bytes()[SHORT] == 0
+    session.die()
 
 
 async def test_a_session_that_is_complete_only_later_is_found(machine, door, start_sender, ledger):
