@@ -42,7 +42,7 @@ def order_upload(
         if session.writer.dead:
             return None
         raise NoRoomError("the spool cannot be written now")
-    upload = session.next_upload()
+    upload = session.uploads.next_id()
     data, order = folder.upload_data(upload), folder.upload_json(upload)
     room = session.artifact_room
     room.take(size)
@@ -67,7 +67,7 @@ def order_upload(
         room.give_back(taken)
         data.unlink(missing_ok=True)
         raise
-    session.uploads.append(upload)
+    session.uploads.ordered(upload, run_id)
     session.wake()
     return upload
 

@@ -450,7 +450,7 @@ class Client:
         """
         deadline = monotonic() + seconds(timeout)
         session = self._opened()
-        return session.wait_acknowledged(deadline, [*session.uploads, *session.rejected])
+        return session.wait_acknowledged(deadline, session.uploads.of())
 
     def log_metric(self, key: str, value: Any, step: int = 0) -> None:
         """`Run.log_metric` of the active run."""

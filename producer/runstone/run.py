@@ -111,7 +111,7 @@ class Run:
         self._rank = rank
         self._owned = owned
         self._strict = strict
-        self._uploads: list[str] = []
+        self._uploaded = 0
         self._lost = LostArtifacts()
         self._tables: dict[str, Table] = {}
 
@@ -513,7 +513,7 @@ class Run:
             return False
         if upload is None:
             return False
-        self._uploads.append(upload)
+        self._uploaded += 1
         return True
 
     def _lose(self, path: str, reason: str) -> None:
@@ -567,13 +567,12 @@ class Run:
         from runstone.queryable import wait_until_queryable  # noqa: PLC0415  # importing runstone must stay cheap
 
         deadline = time.monotonic() + seconds(timeout)
-        uploads = list(self._uploads)
+        uploads = self._session.uploads.of(self.run_id)
         appended = self._stream.next_seq
         if not self._session.wait_acknowledged(deadline, uploads):
             return False
         wanted = {self._session.session: appended - 1} if appended else {}
-        for session, seq in filter(None, map(self._session.pointer, uploads)):
-            wanted[session] = max(seq, wanted.get(session, 0))
+        wanted |= self._session.uploads.pointers(self.run_id)
         return wait_until_queryable(self._session.uri, self.run_id, wanted, deadline)
 
     def info(self, timeout: float = READ_S) -> "RunInfo":
@@ -629,7 +628,7 @@ class Run:
         """This process is a child of the one that opened the run: it joins, with a session of its own."""
         self.inherited = True
         self._owned = False
-        self._uploads = []
+        self._uploaded = 0
         self._lost = LostArtifacts()
         self._stream.prologue = lambda: RunJoined(now_ms(), quick_context(self._rank))
 
@@ -659,7 +658,7 @@ class Run:
     @property
     def appended(self) -> int:
         """How many records this process has appended to the run, and uploads it has ordered for it."""
-        return self._stream.next_seq + len(self._uploads)
+        return self._stream.next_seq + self._uploaded
 
     def add_context(self, facts: Mapping[str, Any]) -> None:
         """Append facts that were found out later; the run may have ended by then."""

@@ -13,7 +13,7 @@ from runstone import notices
 from runstone.exceptions import InvalidInputError
 from runstone.lost_artifacts import LOST_TAG
 from runstone.spool.artifact_room import ArtifactRoom, NoRoomError
-from runstone.spool.layout import this_machine
+from runstone.spool.layout import SessionFolder, this_machine
 from tests.spool_contents import events, session_folders, spool_records
 
 
@@ -211,3 +211,28 @@ def test_threads_log_files_side_by_side(client, source, tmp_path):
     assert ordered(tmp_path / "spool") == {
         f"t{t}/{number}": str(number).encode() for t in range(4) for number in range(40)
     }
+
+
+def test_what_was_uploaded_leaves_nothing_behind_but_its_last_pointer(client, tmp_path):
+    run = client.start_run()
+    for number in range(5):
+        run.log_text("x", f"{number}.txt")
+    [session] = session_folders(tmp_path / "spool")
+    folder, uploads = SessionFolder(session), client._opened().uploads
+    orders = sorted(order.stem for order in folder.uploads.glob("*.json"))
+    for seq, upload in enumerate(orders[:4]):
+        folder.upload_done(upload).write_text(f'{{"session": "sender", "seq": {seq}}}')
+        folder.upload_data(upload).unlink()
+        folder.upload_json(upload).unlink()
+    threads = [threading.Thread(target=uploads.look, args=(folder,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert uploads.pointers(run.run_id) == {"sender": 3}
+    assert uploads.of(run.run_id) == uploads.of() == orders[4:]
+    assert sorted(path.name for path in folder.uploads.iterdir()) == [
+        f"{orders[4]}.data",
+        f"{orders[4]}.json",
+    ]
+    assert run.appended == 5 + run._stream.next_seq

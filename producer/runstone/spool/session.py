@@ -10,7 +10,6 @@ alive) and leaves the folder alone; the child's first record makes a session of 
 import contextlib
 import errno
 import fcntl
-import itertools
 import mmap
 import os
 import struct
@@ -43,6 +42,7 @@ from runstone.spool.layout import (
     default_roots,
     this_machine,
 )
+from runstone.spool.ordered_uploads import OrderedUploads
 from runstone.spool.refused import RefusedFile
 from runstone.spool.usage import Usage
 from runstone.spool.writer import Writer
@@ -78,8 +78,7 @@ class Session:
         uri: the destination. writer: appends to its streams. launcher: keeps a sender alive.
         folder: the session's files; None as long as nothing was appended.
         artifact_room: the room that files to be uploaded have.
-        uploads: ids of the uploads that were ordered and, as far as is known, are neither done nor rejected.
-        rejected: ids of those that the store refuses for good.
+        uploads: those that were ordered here.
     """
 
     def __init__(
@@ -104,9 +103,7 @@ class Session:
         self.writer = Writer(self.next_segment, self._id, self._check, self._full, self._note_refused)
         self._disabled = self.writer.dead = disabled
         self.folder: SessionFolder | None = None
-        self.uploads: list[str] = []
-        self.rejected: set[str] = set()
-        self._uploads_made = itertools.count(1)
+        self.uploads = OrderedUploads()
         self._mapped = False
         self._lock = -1
         self._wake = -1
@@ -289,7 +286,8 @@ class Session:
         with contextlib.suppress(OSError):  # a disk in trouble is seen by who writes
             self.launcher.check()
             self.show_finding()
-            self._look_at_uploads()
+            if self.folder is not None:
+                self.uploads.look(self.folder)
 
     def show_finding(self) -> None:
         """Say once what the sender has found out about the destination, where it is a reason to warn."""
@@ -332,39 +330,15 @@ class Session:
             self._check()
             if self.writer.undeclared:
                 position = self.writer.position()
-            while waiting and self._settled(waiting[0]):  # thousands of files: the first tells enough
-                waiting.popleft()
+            while waiting and self.folder and self.uploads.settled(self.folder, waiting[0]):
+                waiting.popleft()  # of thousands of files the first tells enough
             if self.acknowledged(position) and not waiting:
-                return self.rejected.isdisjoint(uploads)
+                return not self.uploads.any_rejected(uploads)
             left = deadline - time.monotonic()
             if left <= 0 or self.launcher.nobody():
                 return False
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, PAUSE_MOST_S)
-
-    def _look_at_uploads(self) -> None:
-        """See which uploads were settled since; the sender takes them in their order, so the first tells."""
-        for upload in list(self.uploads):
-            if not self._settled(upload):
-                return
-
-    def _settled(self, upload: str) -> bool:
-        """Whether an upload is done, or rejected, which is said here."""
-        if self.folder is None:
-            return False
-        told = self.folder.upload_rejected(upload)
-        try:
-            rejected, done = told.exists(), self.folder.upload_done(upload).exists()
-        except OSError:
-            return False  # a disk in trouble; asked again in a moment
-        if rejected:
-            notices.warn_once(f"rejected {upload}", _rejection(told))
-            self.rejected.add(upload)
-        elif not done:
-            return False
-        with contextlib.suppress(ValueError):  # another thread may have seen it first
-            self.uploads.remove(upload)
-        return True
 
     def attend(self) -> None:
         """Wake the sender, see that there is one, and see what it has done."""
@@ -411,19 +385,6 @@ class Session:
             if entry.name != self.session and not entry.name.startswith(".")
         ]
 
-    def next_upload(self) -> str:
-        """An id for an upload; they sort in the order in which they were made."""
-        return f"{next(self._uploads_made):08d}-{os.urandom(4).hex()}"
-
-    def pointer(self, upload: str) -> tuple[str, int] | None:
-        """Session and seq under which the sender published an upload's pointer; None while it has not."""
-        try:
-            assert self.folder is not None
-            done = orjson.loads(self.folder.upload_done(upload).read_bytes())
-            return str(done["session"]), int(done["seq"])
-        except (OSError, ValueError, KeyError):
-            return None
-
     def finish(self) -> None:
         """At exit: declare what was refused, say that this is all, see that a sender is there."""
         if self.folder is None:
@@ -434,7 +395,7 @@ class Session:
         with contextlib.suppress(OSError):
             self.launcher.finish()
             self.show_finding()
-            self._look_at_uploads()
+            self.uploads.look(self.folder)
 
     def mark_cause(self, signal_number: int) -> None:
         """Leave the signal that ends the process to the sender; takes no lock."""
@@ -446,8 +407,7 @@ class Session:
         """In the child after a fork: this session is the parent's."""
         self._close()
         self.folder = None
-        self.uploads = []
-        self.rejected = set()
+        self.uploads = OrderedUploads()
         self.writer.asleep = bytearray(1)
         self.writer.forget()
         self.artifact_room.forked()
@@ -461,17 +421,6 @@ def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
             return list(found)
     except OSError:
         return []
-
-
-def _rejection(told: Path) -> str:
-    """What the sender left about a rejected upload, as one line."""
-    try:
-        found = orjson.loads(told.read_bytes())
-        path, reason, kept = found["path"], " ".join(str(found["reason"]).split()), found["kept"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"an artifact was rejected and will not be stored; see {told}"
-    where = f"its content is kept in {kept}" if kept else "its content is gone"
-    return f"artifact {path!r} was rejected and will not be stored: {reason}; {where}"
 
 
 def _map(path: Path) -> mmap.mmap:
