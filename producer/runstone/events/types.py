@@ -1,8 +1,9 @@
 """Every event there is, and what its fields mean.
 
-An event is a frozen dataclass; on the wire it is a JSON object whose ``type`` is the class's ``TYPE`` and
-whose other members are the fields that differ from their default. Unknown members are ignored, an unknown
-``type`` is an error: a reader may skip what it does not need, never what it does not understand.
+An event is a frozen dataclass, made by `event_class`; on the wire it is a JSON object whose ``type`` is the
+class's ``TYPE`` and whose other members are the fields that differ from their default. Unknown members are
+ignored, an unknown ``type`` is an error: a reader may skip what it does not need, never what it does not
+understand.
 
 Times are integer milliseconds UTC by the clock of the writer. Ids are 32 hexadecimal digits.
 """
@@ -12,10 +13,10 @@ from __future__ import annotations
 import dataclasses
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 from runstone.events import limits
+from runstone.events.event_class import event_class
 from runstone.exceptions import MalformedEnvelopeError
 
 Key = str
@@ -40,7 +41,7 @@ class SeriesKey(NamedTuple):
     dataset_digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunStarted:
     """A run begins, or a new attempt of it: the session that publishes this one owns the run's end."""
 
@@ -54,7 +55,7 @@ class RunStarted:
     context: Json = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunJoined:
     """Another session (a rank, a worker) writes to the run without owning its end."""
 
@@ -63,7 +64,7 @@ class RunJoined:
     context: Json = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunContext:
     """Facts that were too slow to gather when the run started (git, packages); merged into its context."""
 
@@ -71,7 +72,7 @@ class RunContext:
     context: Json
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunEnded:
     """The run's owner ends it; ``status`` is FINISHED, FAILED or KILLED, or another explicit one."""
 
@@ -81,14 +82,14 @@ class RunEnded:
     reason: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunRenamed:
     TYPE: ClassVar = "run_renamed"
     name: Text
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunDeleted:
     """A flag, not a removal: everything stays readable and ``run_restored`` lifts it."""
 
@@ -96,13 +97,13 @@ class RunDeleted:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RunRestored:
     TYPE: ClassVar = "run_restored"
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class Param:
     """The first value of a key in topic order wins; another one is kept as a visible conflict."""
 
@@ -112,7 +113,7 @@ class Param:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class Tag:
     """The last value of a key in topic order wins."""
 
@@ -122,14 +123,14 @@ class Tag:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class TagDeleted:
     TYPE: ClassVar = "tag_deleted"
     key: Key
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class DatasetInput:
     """A dataset the run read. ``tags`` hold MLflow's context (training, validation) among others.
 
@@ -149,14 +150,14 @@ class DatasetInput:
     stored: Tags = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelInput:
     TYPE: ClassVar = "model_input"
     model_id: Text
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelOutput:
     TYPE: ClassVar = "model_output"
     model_id: Text
@@ -164,7 +165,7 @@ class ModelOutput:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class Artifact:
     """A pointer: published only after the file is in the store. The last pointer of a path wins."""
 
@@ -177,7 +178,7 @@ class Artifact:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ArtifactDeleted:
     """The pointers of a file, or of all files below a folder, go; the ledger keeps that they were there."""
 
@@ -186,7 +187,7 @@ class ArtifactDeleted:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelCreated:
     """A logged model; its stream is its source run, or its own id where it has none."""
 
@@ -201,7 +202,7 @@ class ModelCreated:
     tags: Tags = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelFinalized:
     """``status`` is READY or FAILED; PENDING takes either back."""
 
@@ -211,7 +212,7 @@ class ModelFinalized:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelParams:
     TYPE: ClassVar = "model_params"
     model_id: Text
@@ -219,7 +220,7 @@ class ModelParams:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelTags:
     TYPE: ClassVar = "model_tags"
     model_id: Text
@@ -227,7 +228,7 @@ class ModelTags:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelTagDeleted:
     TYPE: ClassVar = "model_tag_deleted"
     model_id: Text
@@ -235,14 +236,14 @@ class ModelTagDeleted:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelDeleted:
     TYPE: ClassVar = "model_deleted"
     model_id: Text
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelArtifact:
     """A pointer to a file of a logged model, with a path relative to the model; else like `Artifact`."""
 
@@ -256,7 +257,7 @@ class ModelArtifact:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class SessionEnded:
     """A process that wrote to this run is gone; published by its machine's sender, under its own session.
 
@@ -273,7 +274,7 @@ class SessionEnded:
     clean: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class SessionLost:
     """Nothing was heard of a session for a time; `SessionFound` or any later event of its own revokes it."""
 
@@ -282,7 +283,7 @@ class SessionLost:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class SessionFound:
     """A session that was lost is in a sender's care again, though it may have nothing to say."""
 
@@ -291,7 +292,7 @@ class SessionFound:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RangeDeclared:
     """Records of ``session`` in this stream that will never arrive, and why.
 
@@ -308,7 +309,7 @@ class RangeDeclared:
     reason: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class InstallationCreated:
     """Catalog. The first record of an installation, written when its topics are made; the first one counts.
 
@@ -322,7 +323,7 @@ class InstallationCreated:
     time: Time
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ExperimentCreated:
     """Catalog. Creating a name that exists changes nothing: clients announce theirs without asking.
 
@@ -338,7 +339,7 @@ class ExperimentCreated:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ExperimentRenamed:
     TYPE: ClassVar = "experiment_renamed"
     experiment_id: ExperimentId
@@ -347,7 +348,7 @@ class ExperimentRenamed:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ExperimentDeleted:
     TYPE: ClassVar = "experiment_deleted"
     experiment_id: ExperimentId
@@ -355,7 +356,7 @@ class ExperimentDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ExperimentRestored:
     TYPE: ClassVar = "experiment_restored"
     experiment_id: ExperimentId
@@ -363,7 +364,7 @@ class ExperimentRestored:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ExperimentTag:
     TYPE: ClassVar = "experiment_tag"
     experiment_id: ExperimentId
@@ -373,7 +374,7 @@ class ExperimentTag:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ExperimentTagDeleted:
     TYPE: ClassVar = "experiment_tag_deleted"
     experiment_id: ExperimentId
@@ -382,7 +383,7 @@ class ExperimentTagDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelCreated:
     """Catalog, as are all of the registry: a name for the versions of a model."""
 
@@ -394,7 +395,7 @@ class RegisteredModelCreated:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelRenamed:
     """Its versions, aliases and tags go with it."""
 
@@ -405,7 +406,7 @@ class RegisteredModelRenamed:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelUpdated:
     TYPE: ClassVar = "registered_model_updated"
     name: Text
@@ -414,7 +415,7 @@ class RegisteredModelUpdated:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelDeleted:
     """The name is free again, its versions are gone from the read model; the ledger keeps them."""
 
@@ -424,7 +425,7 @@ class RegisteredModelDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelTag:
     TYPE: ClassVar = "registered_model_tag"
     name: Text
@@ -434,7 +435,7 @@ class RegisteredModelTag:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelTagDeleted:
     TYPE: ClassVar = "registered_model_tag_deleted"
     name: Text
@@ -443,7 +444,7 @@ class RegisteredModelTagDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelAlias:
     """The alias points to this version from now on, wherever it pointed before."""
 
@@ -455,7 +456,7 @@ class RegisteredModelAlias:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class RegisteredModelAliasDeleted:
     TYPE: ClassVar = "registered_model_alias_deleted"
     name: Text
@@ -464,7 +465,7 @@ class RegisteredModelAliasDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelVersionCreated:
     """Its number is the next one of its model, by the order of the catalog; numbers are never used again.
 
@@ -486,7 +487,7 @@ class ModelVersionCreated:
     storage_location: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelVersionUpdated:
     TYPE: ClassVar = "model_version_updated"
     name: Text
@@ -496,7 +497,7 @@ class ModelVersionUpdated:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelVersionStaged:
     """``stage`` is None, Staging, Production or Archived, MLflow's four.
 
@@ -512,7 +513,7 @@ class ModelVersionStaged:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelVersionDeleted:
     TYPE: ClassVar = "model_version_deleted"
     name: Text
@@ -521,7 +522,7 @@ class ModelVersionDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelVersionTag:
     TYPE: ClassVar = "model_version_tag"
     name: Text
@@ -532,7 +533,7 @@ class ModelVersionTag:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class ModelVersionTagDeleted:
     TYPE: ClassVar = "model_version_tag_deleted"
     name: Text
@@ -542,7 +543,7 @@ class ModelVersionTagDeleted:
     request: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@event_class
 class Series:
     """Many points of one key in one record, as parallel columns of equal length (steps, times, values)."""
 
@@ -703,6 +704,6 @@ def to_json(event: Event) -> dict[str, Any]:
     return found
 
 
-def _default(cls: type[Event], name: str) -> object:
+def _default(cls: Any, name: str) -> object:
     field = cls.__dataclass_fields__[name]
     return {} if field.default is dataclasses.MISSING else field.default
