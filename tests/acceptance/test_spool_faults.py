@@ -147,7 +147,7 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path, mapped):
         import resource, runstone
         from runstone.spool import session
         {mapped}
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))
         with runstone.start_run() as run:
             for i in range(20_000): runstone.log_metric("k", i / 3, i)
         """,

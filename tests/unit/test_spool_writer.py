@@ -289,12 +289,12 @@ def test_when_even_the_reserve_is_used_up_events_are_refused_and_declared_later(
     writer = segments.writer()
     stream = writer.stream("a" * 32)
     segments.points_allowed, segments.reserve = False, 2
-    for _ in range(5):
+    for _ in range(9):
         writer.event(stream, Param("k", "x" * 3000, 0))
     segments.points_allowed = True
     writer.position()
     records = segments.records()
-    assert len(events(records, stream.name, "param")) == 2
+    assert len(events(records, stream.name, "param")) == 4, "two in each segment of the reserve"
     assert sorted([*declared_seqs(records, stream), *(r.seq for r in records)]) == list(
         range(stream.next_seq)
     )

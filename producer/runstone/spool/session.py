@@ -25,7 +25,7 @@ import orjson
 
 from runstone import notices
 from runstone.events.identity import new_session_id
-from runstone.events.limits import MIB
+from runstone.events.limits import KIB, MIB
 from runstone.inputs import clean
 from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
 from runstone.spool.artifact_room import ARTIFACT_LIMIT, ArtifactRoom
@@ -47,7 +47,8 @@ from runstone.spool.refused import RefusedFile
 from runstone.spool.usage import Usage
 from runstone.spool.writer import Writer
 
-FIRST_SIZE: Final = MIB
+FIRST_SIZE: Final = 64 * KIB
+"""Small, because an offline machine may keep the sessions of many thousand short processes."""
 GROWTH: Final = 4
 LARGEST_SIZE: Final = 16 * MIB
 PAUSE_S: Final = 0.001
@@ -141,10 +142,14 @@ class Session:
         if room < least:
             self._no_room(f"{self._limit} bytes are reached")
             return None
-        if self._usage.nearly_full(room, max(least, grown)):
+        room = min(room, self._usage.free())
+        if room < 2 * max(least, grown):
             self._ask_for_room()
-        if not reserved and least < grown <= room:
-            segment = self._make(number, grown)
+        size = least if reserved else max(least, grown)
+        while room < size > least:
+            size = max(size // GROWTH, least)
+        if size > least:
+            segment = self._make(number, size)
             if segment is not None or self.writer.dead:
                 return segment
         return self._make(number, least)

@@ -6,6 +6,7 @@ times as long as it took. Called with the writer's lock held.
 """
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -38,18 +39,13 @@ class Usage:
         """This process has made a segment of that size."""
         self._counted += size
 
-    def nearly_full(self, room: int, size: int) -> bool:
-        """Whether a segment behind the next one, both of *size* bytes, may find no room.
-
-        Args:
-            room: bytes that the spool's limit leaves.
-            size: bytes.
-        """
+    def free(self) -> int:
+        """Bytes that the disk has left for this user; without bounds where it does not say."""
         try:
             disk = os.statvfs(self._root)
         except OSError:
-            return False
-        return min(room, disk.f_bavail * disk.f_frsize) < 2 * size
+            return sys.maxsize
+        return disk.f_bavail * disk.f_frsize
 
     def _segments(self) -> list[os.DirEntry[str]]:
         return [

@@ -495,7 +495,7 @@ class Writer:
         if self.dead or (self._full and not reserved and monotonic_ns() <= self._retry_ns):
             return False
         number = self._number + 1
-        segment = self._next_segment(number, HEADER_SIZE + need + need // 15 + 1, reserved)
+        segment = self._next_segment(number, HEADER_SIZE + need + need // 3 + 1, reserved)
         if segment is None:
             self._enter_full()
             return False
@@ -531,7 +531,7 @@ class Writer:
 
 def reserve(size: int) -> int:
     """Bytes at the end of a segment of *size* that only records other than points may use."""
-    return min(RESERVE_MOST, size // 16)
+    return min(RESERVE_MOST, size // 4)
 
 
 def ended(stream: Stream) -> RunEndedError:
