@@ -7,7 +7,8 @@ what JSON lacks becomes its text.
 import datetime as dt
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -45,9 +46,34 @@ class Table:
         return orjson.dumps({"columns": list(self._columns), "data": data})
 
 
-def listed(paths: Iterable[str]) -> str:
-    """What a run's tag says of its tables; MLflow looks for a path in it by a pattern, so form matters."""
-    return json.dumps([{"path": path, "type": "table"} for path in paths])
+class Tables:
+    """The tables of a run that this process has logged; threads extend them one after the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: dict[str, Table] = {}
+        self._told = 0
+
+    def extend(self, path: str, data: Any, keep: Callable[[bytes], bool]) -> str | None:
+        """Append *data* to the table at *path*, and hand its content to *keep*.
+
+        Returns:
+            What the run's tag must say of its tables from now on; None where that is what it says.
+
+        Raises:
+            InvalidInputError: *data* is no table; nothing was appended.
+        """
+        with self._lock:
+            table = self._tables.get(path) or Table()
+            table.add(data)
+            if not keep(table.json()):
+                return None
+            self._tables[path] = table
+            if len(self._tables) == self._told:
+                return None
+            self._told = len(self._tables)
+            # MLflow looks for a path in it by a pattern, so the form matters
+            return json.dumps([{"path": each, "type": "table"} for each in self._tables])
 
 
 def check_table_path(path: str) -> str:

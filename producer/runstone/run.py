@@ -6,6 +6,7 @@ the child's calls go on in a session of the child's own, as one that joined the 
 
 import json
 import struct
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,7 @@ from runstone.inputs import (
     text,
     time_numbers,
 )
+from runstone.logged_tables import Tables, check_table_path
 from runstone.lost_artifacts import LOST_TAG, LostArtifacts
 from runstone.spool.artifact_room import NoRoomError
 from runstone.spool.segment import SERIES_PAYLOAD
@@ -51,7 +53,6 @@ from runstone.spool.session import Session
 from runstone.spool.writer import ended
 
 if TYPE_CHECKING:
-    from runstone.logged_tables import Table
     from runstone.run_info import RunInfo
 
 NS_PER_MS: Final = 1_000_000
@@ -95,7 +96,7 @@ class Run:
         run_id: 32 hexadecimal digits. experiment_id: a number that needs no server. name: as shown.
         ended: whether this process has ended it.
         inherited: whether another process, the parent of this one or whoever, has opened it.
-        entered: whether a ``with`` block of it was entered.
+        entered: whether a ``with`` block of it was entered. thread: the ident of the thread that opened it.
         apart: whether it is the active run of nobody but the thread that started it.
     """
 
@@ -104,6 +105,7 @@ class Run:
         self.ended = False
         self.inherited = False
         self.entered = False
+        self.thread = threading.get_ident()
         self.apart = False
         self._session = session
         self._stream = session.writer.stream(identity.run_id)
@@ -113,7 +115,8 @@ class Run:
         self._strict = strict
         self._uploaded = 0
         self._lost = LostArtifacts()
-        self._tables: dict[str, Table] = {}
+        self._tables = Tables()
+        self._images = False
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.run_id}{' ended' * self.ended}>"
@@ -441,7 +444,9 @@ class Run:
         at = now_ms() if time is None else time_numbers([time], key)[0]
         for file in images.image_of_series(image, key, step_number(step, key), at):
             self._upload(file.path, file.write)
-        self.set_tags({IMAGES_TAG: True})
+        if not self._images:
+            self._images = True
+            self.set_tags({IMAGES_TAG: True})
 
     def log_table(self, data: Any, artifact_file: str) -> None:
         """Record a table as JSON that ``mlflow.load_table`` reads too.
@@ -457,15 +462,12 @@ class Run:
             InvalidInputError: it is no table, or the path is none for one.
             RunEndedError: the run has ended.
         """
-        from runstone.logged_tables import Table, check_table_path, listed  # noqa: PLC0415  # as above
-
         path = check_table_path(checked_artifact_path(artifact_file, "artifact_file"))
-        table = self._tables.get(path) or Table()
-        table.add(data)
-        content = table.json()
-        if self._upload(path, lambda target: _write(target, content)) and path not in self._tables:
-            self._tables[path] = table
-            self.set_tags({TABLES_TAG: listed(self._tables)})
+        said = self._tables.extend(
+            path, data, lambda content: self._upload(path, lambda target: _write(target, content))
+        )
+        if said is not None:
+            self.set_tags({TABLES_TAG: said})
 
     def log_model(self, model: object, name: str = "model") -> None:
         """Record a fitted object as the folder *name* of the run's artifacts.
@@ -537,7 +539,7 @@ class Run:
         self.conclude(status, reason)
         self._session.writer.close(self._stream)
         self.ended = True
-        self._tables = {}
+        self._tables = Tables()
         lifetime.closed(self)
 
     def conclude(self, status: str = "FINISHED", reason: str = "") -> None:
@@ -630,6 +632,7 @@ class Run:
         self._owned = False
         self._uploaded = 0
         self._lost = LostArtifacts()
+        self._tables = Tables()
         self._stream.prologue = lambda: RunJoined(now_ms(), quick_context(self._rank))
 
     def begin(self, events: Iterable[Event]) -> None:

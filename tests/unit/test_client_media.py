@@ -11,6 +11,7 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -212,3 +213,19 @@ print([name for name in ("numpy", "pandas", "matplotlib", "PIL", "plotly") if na
         capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+def test_threads_that_extend_one_table_lose_no_row(client, uploaded):
+    with client.start_run() as run:
+
+        def work(number: int) -> None:
+            for row in range(20):
+                run.log_table({"thread": number, "row": row}, "t.json")
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    rows = json.loads(uploaded()["t.json"])["data"]
+    assert sorted(map(tuple, rows)) == [(number, row) for number in range(4) for row in range(20)]

@@ -106,5 +106,6 @@ def _named(api: "WriteApi", text: str) -> dict[str, Any]:
 def _told(args: argparse.Namespace, answer: dict[str, Any], found: dict[str, Any], what: str) -> int:
     if args.json:
         return terminal.print_json(answer)
-    terminal.print_lines([f"experiment {found['name']!r} ({found['experiment_id']}) {what}"])
+    late = "" if answer["applied"] else "; the read model is behind and shows it later"
+    terminal.print_lines([f"experiment {found['name']!r} ({found['experiment_id']}) {what}{late}"])
     return 0
