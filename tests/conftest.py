@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fix_up",
     "tests.fix_worker",
     "tests.fix_stack",
+    "tests.fix_training",
 ]

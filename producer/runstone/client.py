@@ -26,6 +26,7 @@ from runstone.events.types import Event, ExperimentCreated, RunJoined, RunStarte
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import checked_key, checked_name, checked_run_id, checked_status, clean, seconds, text
 from runstone.run import READ_S, Identity, Run, now_ms, tag_events
+from runstone.spool.forking import renew
 from runstone.spool.session import Session
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Client:
 
     def forked(self) -> None:
         """This process is a child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+        renew(self._lock)
         self._announced = set()
         for run in self._adopted:
             run.forked()
@@ -204,17 +205,23 @@ class Client:
         if nested:
             active = self.active_run()
             return named or (active.run_id if active else "")
+        if lifetime.at_a_prompt():
+            self._end_left_open()
         own = [run for run in self._stack.get() if not run.ended and not run.inherited]
-        if own and lifetime.at_a_prompt() and not any(run.entered for run in own):
-            for run in reversed(own):
-                run.end()
-                notices.say(f"run {run.name or run.run_id!r} has been ended, because another one is started")
-        elif own:
+        if own:
             raise InvalidInputError(
                 f"run {own[-1].name!r} ({own[-1].run_id}) is active; end it with end_run(), or start "
                 "this one inside of it with start_run(nested=True)"
             )
         return named
+
+    def _end_left_open(self) -> None:
+        """End what this thread has left open: a notebook may run each cell in a context of its own."""
+        thread = threading.get_ident()
+        for run in reversed(self._open):
+            if run.thread == thread and not (run.ended or run.inherited or run.entered):
+                run.end()
+                notices.say(f"run {run.name or run.run_id!r} has been ended, because another one is started")
 
     def _is_apart(self) -> bool:
         """Whether a nested run is one of several that threads of their own may nest in the active one."""

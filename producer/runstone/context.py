@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from runstone.exceptions import RunstoneError
 from runstone.inputs import clean
-from runstone.spool.forking import no_fork
+from runstone.spool.forking import no_fork, renew
 from runstone.spool.session import user_name
 
 FRESH_S: Final = 60.0
@@ -41,9 +41,11 @@ def quick_context(rank: int) -> Facts:
 
 
 def source() -> str:
-    """The path of the program that runs, empty in an interactive session."""
+    """The path of the program or notebook that runs, empty in another interactive session."""
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
+    if not file and "ipykernel" in sys.modules:
+        file = getattr(main, "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
     return os.path.abspath(file) if file else ""  # noqa: PTH100  # Path.resolve would follow links
 
 
@@ -120,11 +122,12 @@ class SlowFacts:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self.forget()
 
     def forget(self) -> None:
         """In the child after a fork: the thread is the parent's."""
-        self._lock = threading.Lock()
+        renew(self._lock)
         self._waiting: list[Callable[[Facts], None]] = []
         self._thread: threading.Thread | None = None
         self._facts: Facts | None = None

@@ -33,6 +33,7 @@ from runstone import leaving, notices
 from runstone.configuration import Configuration
 from runstone.context import SlowFacts
 from runstone.inputs import clean
+from runstone.spool.forking import renew
 from runstone.spool.session import Session
 
 CONTEXT_S: Final = 0.5
@@ -64,7 +65,7 @@ _exit_timeouts: Final[dict[Session, float | None]] = {}
 _open_runs: Final[list[OpenRun]] = []
 _inherited: Final[list[OpenRun]] = []
 _clients: Final["weakref.WeakSet[Forkable]"] = weakref.WeakSet()
-_lock = threading.Lock()
+_lock = threading.RLock()
 _hooked = False
 _is_left = False
 _failure = ""
@@ -241,13 +242,14 @@ def _leave_by(number: int) -> None:
         session.mark_cause(number)
     waiting = {session: most for session, most in _exit_timeouts.items() if leaving.must_wait(session, most)}
     if waiting and all(session.writer.interruptible() for session in waiting):
-        _conclude("KILLED", f"the process was ended by {signal.Signals(number).name}")
+        if not _is_left:  # else it has said already how it ended
+            _conclude("KILLED", f"the process was ended by {signal.Signals(number).name}")
         leaving.wait(waiting, monotonic(), leaving.SIGTERM_S)
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _failure, _is_left  # noqa: PLW0603  # the parent's lock may be held by a thread that is not here
-    _lock = threading.Lock()
+    global _failure, _is_left  # noqa: PLW0603  # a process has one fate
+    renew(_lock)
     _failure = ""
     _is_left = False
     _inherited.extend(_open_runs)

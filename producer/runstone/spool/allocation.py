@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from runstone.spool import forking
 from runstone.spool.file_systems import BINDING, file_system_of
 from runstone.spool.layout import SessionFolder
 from runstone.spool.segment import SegmentHeader, pack_header
@@ -41,18 +42,31 @@ class SegmentFile:
             self.descriptor = -1
 
 
-def create_segment(folder: SessionFolder, number: int, size: int, uri: str, mapped: bool) -> SegmentFile:
+def create_segment(
+    folder: SessionFolder, number: int, size: int, uri: str, mapped: bool, generation: int | None = None
+) -> SegmentFile:
     """Make segment *number* of *size* bytes and give it its name.
 
+    Args:
+        folder: the session's.
+        number: from 1.
+        size: bytes.
+        uri: the destination.
+        mapped: allocation binds there, so the file may be mapped.
+        generation: of the process that owns the folder (`forking.generation`); without it this one.
+
     Raises:
-        OSError: it cannot be made, among others for lack of space.
+        OSError: it cannot be made, among others for lack of space; or this is a child of the owner.
     """
+    if generation is None:
+        generation = forking.generation
     path = folder.segment(number)
     temporary = path.with_suffix(".new")
     salt = int.from_bytes(os.urandom(4), "little")
     header = pack_header(
         SegmentHeader(folder.session, number, salt, size, time.time_ns(), time.monotonic_ns(), uri)
     )
+    forking.check(generation)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     memory: mmap.mmap | None = None
     try:
@@ -62,10 +76,12 @@ def create_segment(folder: SessionFolder, number: int, size: int, uri: str, mapp
         else:
             os.ftruncate(descriptor, size)
             os.pwrite(descriptor, header, 0)
-        temporary.rename(path)
+        forking.check(generation)
+        os.rename(temporary, path)  # noqa: PTH104  # no handler runs between the check and this call
     except BaseException:
         os.close(descriptor)
-        temporary.unlink(missing_ok=True)
+        if forking.generation == generation:
+            temporary.unlink(missing_ok=True)
         raise
     if memory is not None:
         os.close(descriptor)

@@ -27,6 +27,7 @@ from runstone import notices
 from runstone.events.identity import new_session_id
 from runstone.events.limits import KIB, MIB
 from runstone.inputs import clean
+from runstone.spool import forking
 from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
 from runstone.spool.artifact_room import ARTIFACT_LIMIT, ArtifactRoom
 from runstone.spool.file_systems import NETWORK, file_system_of
@@ -130,12 +131,17 @@ class Session:
             need: bytes, the segment's header included.
             reserved: the reserved share may be used.
         """
+        generation = forking.generation
+        if number != self.writer.number + 1:  # it was counted in the parent, and a handler has forked since
+            return None
         if self.folder is None:
             with no_fork():
                 if not self._open():
                     return None
             self._opened()
-        assert self.folder is not None
+        folder = self.folder
+        if folder is None or forking.generation != generation:  # this is the child of a fork in a handler
+            return None
         least = max(FIRST_SIZE, need + 4095 & ~4095)
         grown = min(FIRST_SIZE * GROWTH ** min(number - 1, 8), LARGEST_SIZE)
         room = self._limit + RESERVED * reserved - self._usage.count()
@@ -149,21 +155,22 @@ class Session:
         while room < size > least:
             size = max(size // GROWTH, least)
         if size > least:
-            segment = self._make(number, size)
+            segment = self._make(folder, generation, number, size)
             if segment is not None or self.writer.dead:
                 return segment
-        return self._make(number, least)
+        return self._make(folder, generation, number, least)
 
-    def _make(self, number: int, size: int) -> SegmentFile | None:
-        assert self.folder is not None
+    def _make(self, folder: SessionFolder, generation: int, number: int, size: int) -> SegmentFile | None:
         segment = None
         try:
-            segment = create_segment(self.folder, number, size, self.uri, self._mapped)
+            segment = create_segment(folder, number, size, self.uri, self._mapped, generation)
             if number == 1:
-                self._announce(self.folder)
+                self._announce(folder, generation)
         except (OSError, ValueError) as wrong:
             if segment is not None:
                 segment.close()
+            if forking.generation != generation:
+                return None
             if number == 1:
                 self._cannot_begin(wrong)
             else:
@@ -184,6 +191,7 @@ class Session:
     def _open(self) -> bool:
         """Make the folder, its lock and its cause; `session.json` follows when the first segment is there."""
         folder = None
+        generation = forking.generation
         try:
             self._machine.make()
             self.launcher.check()
@@ -191,6 +199,7 @@ class Session:
             folder.path.mkdir(mode=0o700)
             folder.uploads.mkdir(mode=0o700)
             self._lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            forking.check(generation)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             folder.cause.write_bytes(bytes(CAUSE_SIZE))
             self._cause = os.open(folder.cause, os.O_WRONLY | os.O_CLOEXEC)
@@ -201,9 +210,14 @@ class Session:
                 self._asleep = _map(self._machine.asleep)
         except (OSError, ValueError) as wrong:
             self._close()
+            if forking.generation != generation:
+                return False
             if folder is not None:
                 _remove(folder.path)
             self._cannot_begin(wrong)
+            return False
+        if forking.generation != generation:
+            self._close()
             return False
         self.folder = folder
         if self._asleep is not None:
@@ -240,7 +254,7 @@ class Session:
                 "folder on a local disk can be named by RUNSTONE_SPOOL",
             )
 
-    def _announce(self, folder: SessionFolder) -> None:
+    def _announce(self, folder: SessionFolder, generation: int) -> None:
         said = {
             "session": folder.session,
             "uri": self.uri,
@@ -252,7 +266,8 @@ class Session:
         }
         temporary = folder.json.with_suffix(".new")
         temporary.write_bytes(orjson.dumps(said))
-        temporary.rename(folder.json)
+        forking.check(generation)
+        os.rename(temporary, folder.json)  # noqa: PTH104  # no handler runs between the check and this call
 
     def _cannot_begin(self, wrong: Exception) -> None:
         if isinstance(wrong, OSError) and wrong.errno in PASSING:

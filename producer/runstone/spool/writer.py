@@ -39,6 +39,7 @@ from runstone.events import limits
 from runstone.events.types import Event, RangeDeclared, SeriesKey, to_json
 from runstone.exceptions import InvalidInputError, RunEndedError
 from runstone.inputs import check_series_key
+from runstone.spool import forking
 from runstone.spool.allocation import SegmentFile
 from runstone.spool.segment import (
     CRC,
@@ -137,6 +138,8 @@ class Writer:
         self._check = check
         self._on_full = full
         self._note_refused = refused
+        self._lock = threading.RLock()
+        forking.hold_over_forks(self._lock)
         self._streams: dict[str, Stream] = {}
         self.asleep: mmap.mmap | bytearray = bytearray(1)
         self.wake: Callable[[], None] = _nothing
@@ -144,7 +147,6 @@ class Writer:
         self._begin()
 
     def _begin(self) -> None:
-        self._lock = threading.RLock()
         self._busy = False
         self._deferred: list[tuple[int, Stream, str | SeriesKey | None, bytes, bool, int | None]] = []
         self._segment: SegmentFile | None = None
@@ -277,6 +279,11 @@ class Writer:
             return self._number, self._at
 
     @property
+    def number(self) -> int:
+        """Of the segment that is written to; 0 where there is none yet."""
+        return self._number
+
+    @property
     def undeclared(self) -> bool:
         """Whether something was refused and even its declaration found no room."""
         return any(stream.refused for stream in self._streams.values())
@@ -287,7 +294,7 @@ class Writer:
             if self._busy or self._segment is None:
                 return
             try:
-                self._put(END, 0, 0, None, b"")
+                self._put(END, 0, 0, None, b"", forking.generation)
             except OSError:
                 return
             segment, self._segment = self._segment, None
@@ -306,6 +313,7 @@ class Writer:
 
     def forget(self) -> None:
         """In the child after a fork: leave the parent's segment alone and begin anew."""
+        forking.renew(self._lock)
         segment, self._segment = self._segment, None
         self._begin()
         self._streams = {name: stream for name, stream in self._streams.items() if not stream.closed}
@@ -402,8 +410,10 @@ class Writer:
         # A definition is written twice: a damaged place does not cost the records that refer to it.
         stream_records = 2 * padded(RECORD.size + STREAM_PAYLOAD.size + len(name))
         key_records = 2 * padded(RECORD.size + len(key_payload))
+        generation = forking.generation
         try:
             while True:
+                generation = forking.generation
                 segment = self._segment
                 new_stream = segment is None or stream.defined_in != self._number
                 new_key = key is not None and key not in self._keys
@@ -421,31 +431,37 @@ class Writer:
                             continue
                         return False
                 if new_stream:
-                    self._define_stream(stream, name)
+                    self._define_stream(stream, name, generation)
                 elif new_key and key is not None:
                     index = len(self._keys) + 1
-                    if self._put(KEY, 0, index, None, key_payload):
+                    if self._put(KEY, 0, index, None, key_payload, generation):
                         self._keys[key] = index
-                        self._put_again(KEY, 0, index, key_payload)
-                elif self._put(kind, stream.index, self._keys[key] if key else 0, stream, payload, time):
-                    return True
+                        self._put_again(KEY, 0, index, key_payload, generation)
+                else:
+                    index = 0 if key is None else self._keys.get(key, -1)
+                    if index < 0:  # a handler has forked since: no key is defined in the child yet
+                        continue
+                    if self._put(kind, stream.index, index, stream, payload, generation, time):
+                        return True
         except OSError as wrong:
+            if forking.generation != generation:  # of the parent's file: a handler has forked meanwhile
+                return self._store(kind, stream, key, payload, vital, time)
             self._enter_full(str(wrong))
             return False
 
-    def _define_stream(self, stream: Stream, name: bytes) -> None:
+    def _define_stream(self, stream: Stream, name: bytes, generation: int) -> None:
         base = stream.next_seq
         index = self._defined + 1
-        if self._put(STREAM, index, 0, None, STREAM_PAYLOAD.pack(base) + name):
+        if self._put(STREAM, index, 0, None, STREAM_PAYLOAD.pack(base) + name, generation):
             self._defined = index
             stream.base, stream.next, stream.index = base, 0, index
             stream.defined_in = self._number
             stream.open_in = 0 if stream.closed else self._number
-            self._put_again(STREAM, index, 0, STREAM_PAYLOAD.pack(base) + name)
+            self._put_again(STREAM, index, 0, STREAM_PAYLOAD.pack(base) + name, generation)
 
-    def _put_again(self, kind: int, index: int, key: int, payload: bytes) -> None:
+    def _put_again(self, kind: int, index: int, key: int, payload: bytes, generation: int) -> None:
         try:
-            self._put(kind, index, key, None, payload)
+            self._put(kind, index, key, None, payload, generation)
         except OSError:
             pass  # the first one is there
 
@@ -456,11 +472,13 @@ class Writer:
         key: int,
         counted: Stream | None,
         payload: bytes,
+        generation: int,
         time: int | None = None,
     ) -> bool:
         """Store one record at the position. False: the segment has no room for it (any more).
 
         *counted*: the stream of which it takes a seq. *time*: the record's time, without it the clock's.
+        *generation*: in which *index* and *key* were found; in a child they are others, and it is False.
 
         Raises:
             OSError: the file is not mapped, and writing failed.
@@ -473,19 +491,39 @@ class Writer:
             seq = 0 if counted is None else counted.next
             stamp = time_ns() if time is None else time
             record = pack_record(segment.salt, kind, index, key, seq, stamp, monotonic_ns(), payload)
+            if forking.generation != generation:
+                return False
             memory = segment.memory
             if memory is None:
-                if os.pwrite(segment.descriptor, record, at) != len(record):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            elif self._at != at or self._segment is not segment:
+                # Moved first: an exception that a signal handler raises behind the write must not let the
+                # next record take this place, which a reader may have read already.
+                self._at = end
+                if counted is not None:
+                    counted.next += 1
+                self._write(segment, at, counted, record)
+                return True
+            if self._at != at or self._segment is not segment:
                 continue
-            else:
-                memory[at + 4 : end] = record[4:]
-                memory[at : at + 4] = record[:4]
+            memory[at + 4 : end] = record[4:]
+            memory[at : at + 4] = record[:4]
             self._at = end
             if counted is not None:
                 counted.next += 1
             return True
+
+    def _write(self, segment: SegmentFile, at: int, counted: Stream | None, record: bytes) -> None:
+        """Store a record where the segment is not mapped, or take the position back to *at*."""
+        try:
+            _write_all(segment.descriptor, record, at)
+        except OSError:
+            if self._segment is segment:
+                self._at = at
+                if counted is not None:
+                    counted.next -= 1
+            raise
+        except BaseException:  # raised by a handler before or behind the write
+            os.pwrite(segment.descriptor, record, at)
+            raise
 
     def _roll(self, need: int, *, reserved: bool = False) -> bool:
         """Go on in a new segment with room for *need* bytes. False: there is no space for it.
@@ -495,7 +533,10 @@ class Writer:
         if self.dead or (self._full and not reserved and monotonic_ns() <= self._retry_ns):
             return False
         number = self._number + 1
+        generation = forking.generation
         segment = self._next_segment(number, HEADER_SIZE + need + need // 3 + 1, reserved)
+        if forking.generation != generation:
+            return self._roll_in_child(segment, need, reserved)
         if segment is None:
             self._enter_full()
             return False
@@ -503,12 +544,14 @@ class Writer:
         old, keys = self._segment, dict[str | SeriesKey, int]()
         limit = 0 if self._full or segment.memory is None else segment.size - reserve(segment.size)
         try:
-            self._put(END, 0, 0, None, b"")
+            self._put(END, 0, 0, None, b"", forking.generation)
         except OSError as wrong:
             # Without it no reader goes on: the old segment stays, and the new one is made again later.
             segment.close()
             self._enter_full(str(wrong))
             return False
+        if forking.generation != generation:
+            return self._roll_in_child(segment, need, reserved)
         self._segment = segment
         self._memory = segment.memory
         self._salt = segment.salt
@@ -521,12 +564,23 @@ class Writer:
             old.close()
         return True
 
+    def _roll_in_child(self, parents: SegmentFile | None, need: int, reserved: bool) -> bool:
+        """Begin anew: a signal handler has forked meanwhile, and this is the child."""
+        if parents is not None:
+            parents.close()
+        return self._roll(need, reserved=reserved)
+
     def _enter_full(self, reason: str = "") -> None:
         self._retry_ns = monotonic_ns() + SECOND_NS
         self._limit = 0
         if not self._full and not self.dead:
             self._full = True
             self._on_full(reason)
+
+
+def _write_all(descriptor: int, record: bytes, at: int) -> None:
+    if os.pwrite(descriptor, record, at) != len(record):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def reserve(size: int) -> int:
