@@ -156,7 +156,9 @@ def inspect(path: Path, *, whole: bool) -> SpoolReport:
         report.rejected += sorted(machine.rejected.glob("*.json"))
         for session in _folders(machine.sessions):
             if not session.name.startswith("."):
-                report.sessions.append(_session(SessionFolder(session), whole))
+                found_there = _session(SessionFolder(session), whole)
+                if session.exists():  # else the sender has just removed it
+                    report.sessions.append(found_there)
     return report
 
 
@@ -164,6 +166,12 @@ def _session(folder: SessionFolder, whole: bool, only: Path | None = None) -> Se
     told = _json(folder.json)
     live = _is_held(folder.lock) and told is not None
     findings: list[Finding] = []
+    numbers: list[int] = []
+    try:
+        numbers = folder.segment_numbers()
+    except OSError as wrong:
+        findings.append(Finding(folder.path, f"cannot be read: {wrong.strerror}"))
+    # After the segments were listed: what the sender removes meanwhile is acknowledged.
     acknowledged = _acknowledged(folder, findings)
     report = SessionReport(
         session=folder.session,
@@ -179,11 +187,6 @@ def _session(folder: SessionFolder, whole: bool, only: Path | None = None) -> Se
         streams={},
         findings=findings,
     )
-    try:
-        numbers = folder.segment_numbers()
-    except OSError as wrong:
-        findings.append(Finding(folder.path, f"cannot be read: {wrong.strerror}"))
-        return report
     if told is None and numbers:
         findings.append(Finding(folder.json, "is missing or damaged; segments tell where they belong"))
     reading = _Reading(report, blind=bool(numbers) and numbers[0] > 1)
@@ -212,6 +215,8 @@ class _Reading:
         report = self._report
         try:
             size, used = path.stat().st_size, _used(path)
+        except FileNotFoundError:
+            return  # the sender has just removed it
         except OSError as wrong:
             report.findings.append(Finding(path, f"cannot be read: {wrong.strerror}"))
             return
@@ -219,6 +224,8 @@ class _Reading:
         report.segments.append(segment)
         try:
             reader = SegmentReader(path)
+        except FileNotFoundError:
+            return
         except (OSError, ValueError) as wrong:
             report.findings.append(Finding(path, f"cannot be read: {wrong}"))
             return
