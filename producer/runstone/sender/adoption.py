@@ -81,7 +81,7 @@ class Session:
         self._next_seqs = {name: stream.next_seq for name, stream in self.progress.streams.items()}
         self._installation = folder.path / "installation"
         self.installation = _text(self._installation)
-        self.acknowledged = self._saved = _read_ack(folder, removed=told is not None)
+        self.acknowledged = self._saved = read_ack(folder, removed=told is not None)
         self.progress.blind = told is None and self.acknowledged.segment > 1
         self.tail = Tail(folder, self.acknowledged, self.progress.replay)
         self._lock = _open_lock(folder.lock, make=self.elsewhere)
@@ -222,7 +222,7 @@ def _open_lock(path: Path, *, make: bool) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _read_ack(folder: SessionFolder, *, removed: bool) -> Position:
+def read_ack(folder: SessionFolder, *, removed: bool) -> Position:
     """The acknowledged position. *removed*: the first segments may have been, having been acknowledged."""
     try:
         found = folder.ack.read_bytes()

@@ -97,6 +97,15 @@ class Service:
         """Why a session's records do not get on, as far as that is the destination's fault."""
         return self._destinations[session.uri].finding()
 
+    def trouble(self, session: Session) -> str | None:
+        """Why a session's artifacts do not get on."""
+        return self._uploads.trouble(session)
+
+    @property
+    def uploaded(self) -> int:
+        """How many artifacts were settled so far."""
+        return self._uploads.settled
+
     async def run(self, through: Callable[[], bool] | None = None) -> None:
         """Work until there is nothing to do, or until SIGTERM; then the leases are free.
 

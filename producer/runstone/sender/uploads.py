@@ -62,9 +62,10 @@ RETRY_MOST: Final = 30.0
 
 
 class Uploads:
-    """Runs on the sender's loop."""
+    """Runs on the sender's loop. ``settled``: how many orders were done or rejected so far."""
 
     def __init__(self, folder: MachineFolder) -> None:
+        self.settled = 0
         self._folder = folder
         self._began = time.time()
         self._stores: dict[str, _Store] = {}
@@ -92,6 +93,11 @@ class Uploads:
             task = asyncio.create_task(self._run(session), name=f"uploads {session.id}")
             self._tasks[session.id] = task
             task.add_done_callback(lambda _task: self._tasks.pop(session.id, None))
+
+    def trouble(self, session: Session) -> str | None:
+        """Why the artifacts of a session wait; None where they move, or there are none."""
+        store = self._stores.get(session.uri)
+        return (store.trouble or None) if store and session.uploading else None
 
     def forget(self, session: Session) -> None:
         """It is over."""
@@ -125,6 +131,7 @@ class Uploads:
                 )
                 for upload in [name for name, upload in flying.items() if upload.task.done()]:
                     del flying[upload]
+                    self.settled += 1
         finally:
             tasks = [upload.task for upload in flying.values()]
             for task in tasks:
