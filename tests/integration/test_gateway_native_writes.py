@@ -91,7 +91,8 @@ async def test_an_experiment_is_renamed_deleted_and_restored_by_the_verdict_of_t
     made = [(await done(stack, "/experiments/create", name=name))["experiment_id"] for name in ("a", "b")]
     a, b = (f"{EXPERIMENTS}/{experiment_id}" for experiment_id in made)
     found = await changed(stack, "PATCH", a, {"name": "größer"})
-    assert found["experiment"]["name"] == "größer"
+    assert (found["changed"], found["experiment"]["name"]) == (True, "größer")
+    assert not (await changed(stack, "PATCH", a, {"name": "größer"}))["changed"]
     assert (await refused(stack, "PATCH", a, {"name": "b"}))[:2] == (409, "conflict")
     async with another_gateway(stack) as second:  # names are unique whatever gateway is asked
         sides = [

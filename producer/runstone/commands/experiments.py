@@ -72,7 +72,9 @@ def _list(api: "WriteApi", args: argparse.Namespace) -> int:
 def _rename(api: "WriteApi", args: argparse.Namespace) -> int:
     found = _named(api, args.experiment)
     answer = api.rename_experiment(found["experiment_id"], args.name)
-    return _told(args, answer, found, f"is called {args.name!r} now")
+    return _told(
+        args, answer, found, f"is called {args.name!r} now" if answer["changed"] else "has that name"
+    )
 
 
 def _delete(api: "WriteApi", args: argparse.Namespace) -> int:

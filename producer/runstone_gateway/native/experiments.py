@@ -20,6 +20,9 @@ async def rename(services: Services, path: Mapping[str, str], body: Body) -> Out
     """``PATCH /api/v1/experiments/{experiment_id}``: a new name, unless another experiment has it."""
     found = _id(path)
     name = checked_name(body.get("name"), "name", EXPERIMENT_NAME_MAX)
+    known = await services.writes.experiment(found)
+    if known is not None and known["lifecycle_stage"] == "active" and known["name"] == name:
+        return Outcome(changed=False, kind="experiment", path=_path(found), needs={}, said={})
     verdict = await _verdict(services, lambda request: ExperimentRenamed(found, name, now_ms(), request))
     if verdict.code == "exists":
         raise conflict(
@@ -72,7 +75,11 @@ def _outcome(found: int, verdict: Verdict) -> Outcome:
     """That of a verdict that is no conflict: ``deleted`` or ``active`` say that it was so already."""
     if verdict.code == "missing":
         raise missing("experiment", found)
-    return Outcome(verdict.accepted, "experiment", f"/api/v1/experiments/{found}", verdict.needs, {})
+    return Outcome(verdict.accepted, "experiment", _path(found), verdict.needs, {})
+
+
+def _path(found: int) -> str:
+    return f"/api/v1/experiments/{found}"
 
 
 ROUTES: Final = (
