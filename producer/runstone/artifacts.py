@@ -69,6 +69,7 @@ def order_upload(
         raise
     session.uploads.ordered(upload, run_id)
     session.wake()
+    session.writer.attend()
     return upload
 
 

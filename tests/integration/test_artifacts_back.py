@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import sys
 
 import pytest
 
 from runstone.exceptions import InvalidInputError, NoSuchArtifactError, NoSuchRunError, ServerError
+from tests.fix_delivery import until
 
 LOGS = """
 import os, runstone
@@ -98,3 +100,61 @@ async def test_the_command_lists_and_fetches(stack, run_id, tmp_path):
         code, out, err = await command(stack, *arguments)
         assert (code, out, err.count("\n")) == (expected, "", 1)
         assert named in err
+
+
+ENDLESS = """
+import hashlib, os, runstone
+run = runstone.start_run()
+print(run.run_id, flush=True)
+for number in range(100_000):
+    content = os.urandom(20_000)
+    with open("file", "wb") as f: f.write(content)
+    run.log_artifact("file", f"step/{number}")
+    print(f"step/{number}/file", hashlib.sha256(content).hexdigest(), flush=True)
+"""
+
+
+def sender_of(spool) -> int | None:
+    notes = list(spool.rglob("sender.json"))
+    return json.loads(notes[0].read_bytes())["pid"] if notes else None
+
+
+async def test_every_file_whose_call_had_returned_arrives_though_training_and_sender_are_killed(
+    stack, tmp_path
+):
+    spool = tmp_path / "spool"
+    training = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDLESS, cwd=tmp_path, stdout=asyncio.subprocess.PIPE,
+        env=os.environ
+        | {"RUNSTONE_TRACKING_URI": stack.url, "RUNSTONE_SPOOL": str(spool), "RUNSTONE_QUIET": "1"},
+    )  # fmt: skip
+    run_id = (await training.stdout.readline()).decode().strip()
+    returned = {}
+
+    async def read(count: int) -> None:
+        while len(returned) < count and (line := await training.stdout.readline()).endswith(b"\n"):
+            path, sha256 = line.decode().split()
+            returned[path] = sha256
+            await asyncio.sleep(0)  # the gateway has its turn
+
+    async with asyncio.timeout(60):
+        await read(100)
+        first = await until(lambda: sender_of(spool), "the sender")
+        os.kill(first, signal.SIGKILL)
+        while sender_of(spool) == first:
+            await read(len(returned) + 1)
+        training.kill()
+        await read(100_000)
+        await training.wait()
+        stored = {}
+        while not stored.items() >= returned.items():
+            await asyncio.sleep(0.1)
+            url = f"/api/v1/runs/{run_id}/artifacts?recursive=true"
+            async with stack.client.get(url) as answer:
+                if answer.status == 200:
+                    found = (await answer.json())["artifacts"]
+                    stored = {one["path"]: one["sha256"] for one in found}
+    root = next((tmp_path / "artifact store").glob(f"*/{run_id}/artifacts"))
+    for path, sha256 in stored.items():
+        assert hashlib.sha256((root / path).read_bytes()).hexdigest() == sha256
+    assert len(stored) <= len(returned) + 1
