@@ -1,13 +1,17 @@
 """Starting the machine's sender where none is there.
 
-`Launcher.check` is called by training threads about once a second and costs a few system calls. A launch
-happens in a daemon thread: it starts ``python -m runstone.sender``, which forks itself away at once, and
-waits for that short-lived parent, so that no zombie stays. Two clients may launch at the same moment; the
-sender's lock lets one of them stay.
+`Launcher.check` is called when a session begins, before its first record is taken, and then by training
+threads about once a second; it costs a few system calls. A launch is one ``posix_spawn`` of ``python -m
+runstone.sender`` in the calling thread, about a millisecond: when it returns, the sender-to-be is in a
+session of its own and outlives whatever happens to this process. So nothing that a call has returned waits
+for a sender that was never started. It forks itself away at once; a daemon thread waits for that short-lived
+parent, so that no zombie stays. Two clients may launch at the same moment; the sender's lock lets one of
+them stay.
 """
 
 import fcntl
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,14 +21,12 @@ from typing import Final
 import orjson
 
 from runstone import notices
+from runstone.spool.forking import no_fork
 from runstone.spool.layout import MachineFolder
 
 PAUSE_S: Final = 2.0
 """Between two launches; it doubles up to `PAUSE_MOST_S` while senders do not stay."""
-from runstone.spool.forking import no_fork
 PAUSE_MOST_S: Final = 60.0
-SETTLE_S: Final = 10.0
-"""How long the end of the process waits for a launch; it takes some 20 ms."""
 
 
 class Launcher:
@@ -38,7 +40,6 @@ class Launcher:
 
     def forget(self) -> None:
         """In the child after a fork: a launch of the parent is not the child's."""
-        self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
         self._not_before = 0.0
         self._pause = PAUSE_S
@@ -71,69 +72,92 @@ class Launcher:
             return False
 
     def check(self) -> None:
-        """Launch a sender in the background where one is needed."""
+        """Launch a sender where one is needed, unless that was tried a moment ago."""
         if self._offline or not self._guard.acquire(blocking=False):
             return
         try:
             now = time.monotonic()
-            if now < self._not_before or (self._thread is not None and self._thread.is_alive()):
+            if now < self._not_before:
                 return
             if not self.needed():
                 self._pause = PAUSE_S
                 return
             self._not_before = now + self._pause
             self._pause = min(self._pause * 2, PAUSE_MOST_S)
-            self._thread = threading.Thread(target=self._launch, name="runstone-launch", daemon=True)
-            self._thread.start()
-        except RuntimeError:
-            # The interpreter is going down and starts no thread any more: the exit hook launches itself.
-            self._thread = None
+            self._launch()
         finally:
             self._guard.release()
 
-    def settle(self) -> None:
-        """Wait for a launch in progress, if any; takes no lock, so a signal handler may call it."""
-        thread = self._thread
-        if thread is not None and thread.is_alive():
-            thread.join(SETTLE_S)
-
     def finish(self) -> None:
-        """At exit: wait for a launch in progress; where a sender is needed after all, start it here."""
-        if self._thread is not None and self._thread.is_alive():
-            self.settle()
-        elif not self._offline and time.monotonic() >= self._not_before and self.needed():
-            self._launch()
+        """At exit: where a sender is needed after all, start it."""
+        self.check()
 
     def _launch(self) -> None:
         if not sys.executable:
             notices.warn_once("sender", "no sender can be started here: this program embeds Python")
             return
+        command = [sys.executable, "-P", "-m", "runstone.sender", "--spool", str(self._root)]
         try:
-            import subprocess  # noqa: PLC0415  # importing runstone must stay cheap
-
-            started = subprocess.Popen(
-                [sys.executable, "-m", "runstone.sender", "--spool", str(self._root)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd=_home(),
-            )
-            started.wait()
-        except (OSError, ImportError) as wrong:  # a process without free descriptors imports nothing either
+            pid = _spawn(command)
+        except OSError as wrong:
             notices.warn_once(
                 "sender", f"the sender could not be started ({wrong}); the spool keeps the data"
             )
             return
-        if started.returncode > 0:
+        try:
+            threading.Thread(
+                target=self._wait, args=(pid, command), name="runstone-launch", daemon=True
+            ).start()
+        except RuntimeError:
+            pass  # the interpreter is going down and starts no thread any more
+
+    def _wait(self, pid: int, command: list[str]) -> None:
+        try:
+            _pid, status = os.waitpid(pid, 0)
+        except OSError:
+            return  # the program waits for all its children itself
+        code = os.waitstatus_to_exitcode(status)
+        if code > 0:
             notices.warn_once(
                 "sender",
-                f"the sender ended at once with exit code {started.returncode}; the spool keeps the data. "
-                f"See {self._machine.sender_log}, or run: {sys.executable} -m runstone.sender "
-                f"--spool {self._root}",
+                f"the sender ended at once with exit code {code}; the spool keeps the data. "
+                f"See {self._machine.sender_log}, or run: {' '.join(command)}",
             )
 
 
+def _spawn(command: list[str]) -> int:
+    """Start a program without terminal, in a session of its own, with nothing of ours open; its pid.
+
+    Not by ``subprocess``: that is slow to import, and a child that another thread forks meanwhile would
+    inherit its pipe.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    path = os.pathsep.join(filter(None, (str(_home()), os.environ.get("PYTHONPATH"))))
+
+    def spawn(*, setsid: bool) -> int:
+        return os.posix_spawn(
+            command[0],
+            command,
+            os.environ | {"PYTHONPATH": path},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 1),
+                (os.POSIX_SPAWN_DUP2, 0, 2),
+            ],
+            setsid=setsid,
+            setsigmask=(),
+            setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ),
+        )
+
+    try:
+        return spawn(setsid=True)
+    except NotImplementedError:
+        # Python was built for an old system; the sender does it itself, a little later.
+        return spawn(setsid=False)
+
+
 def _home() -> Path:
-    """The folder that holds this very package: ``-m`` finds it there, and nothing of the user's folder."""
+    """The folder that holds this very package: ``-m`` finds it there, even if nobody else does."""
     return Path(__file__).parents[2]
