@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runstone import cli
-from tests.fix_up import Up, get, wait_until
+from tests.fix_up import RUNSTONE, Up, get, wait_until
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
@@ -30,9 +30,16 @@ def test_the_programs_of_a_guide_run_as_they_are(up: Up, page: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     told = re.findall(r"is at (http\S+)", done.stderr)
     assert told
-    if "RUNSTONE_OFFLINE" not in PROGRAMS[page]:
-        for address in told:
-            wait_until(lambda address=address: get(address)[0] == 200, f"that {address} can be read")
+    if "RUNSTONE_OFFLINE" in PROGRAMS[page]:
+        assert {get(address)[0] for address in told} == {404}
+        sent = [
+            subprocess.run([*RUNSTONE, "sync", tmp_path / "spool"], check=True, capture_output=True)
+            for _ in "12"
+        ]
+        assert sent[0].stdout.startswith(b"sent ")
+        assert sent[1].stdout.startswith(b"there is nothing left to send")
+    for address in told:
+        wait_until(lambda address=address: get(address)[0] == 200, f"that {address} can be read")
 
 
 def test_the_commands_that_pages_name_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +48,7 @@ def test_the_commands_that_pages_name_exist(capsys: pytest.CaptureFixture[str]) 
         tuple(words)
         for page in pages
         for words in re.findall(r"\brunstone (runs|experiments|artifacts|spool) ([a-z]+)", page.read_text())
-    }
+    } | {("sync",)}
     for words in sorted(named):
         with pytest.raises(SystemExit) as left:
             cli.main([*words, "--help"])
