@@ -3,8 +3,10 @@
 Runstone with its sender at work, with no server at all, and from four threads; MLflow synchronous and
 asynchronous against its own server; and, as the floor, the same loop around a function that does nothing,
 and four threads that append a record to a plain bytearray under a lock.
-Every call is timed on its own; the timer's own cost is part of every figure. MLflow's server keeps its data
-in the Postgres of an idle stack.
+Every call is timed on its own; the timer's own cost is part of every figure. *A core of its own*: the
+measured thread has the first core, the sender and the whole stack the others, as if the servers were
+machines elsewhere; otherwise all of them compete for all cores, and the tail is the scheduler's. MLflow's
+server keeps its data in the Postgres of an idle stack.
 """
 
 import argparse
@@ -54,6 +56,14 @@ def log(key, value, step):
         pack(memory, at, 0, 0, 0, 0, 0, 0, 0, step, value)
         at = (at + 48) % 1_000_000
 """
+OWN_CORE_SETUP = (
+    RUNSTONE_SETUP
+    + """
+import os
+assert runstone.flush(60)
+os.sched_setaffinity(0, {0})
+"""
+)
 MLFLOW_SETUP = "import mlflow; run = mlflow.start_run(); log = mlflow.log_metric; log('loss', 0.0, step=0)"
 
 
@@ -104,6 +114,13 @@ def main() -> None:
             )
             for threads in (1, 4)
         ]
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {0})  # which the stack and the sender inherit
+    with runstone_stack(data / "up", port):
+        own = parts | {"setup": OWN_CORE_SETUP}
+        rows.append(measure("runstone, sender at work, a core of its own", here, connected, args.calls, 1,
+                            **own))  # fmt: skip
+    os.sched_setaffinity(0, cores)
     down = quiet | {
         "RUNSTONE_TRACKING_URI": f"http://127.0.0.1:{free_port()}",
         "RUNSTONE_SPOOL": str(data / "down"),
