@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from runstone import downloads, notices
 from runstone.downloads import Pointer
@@ -15,7 +15,7 @@ from runstone.exceptions import InvalidInputError, NoSuchArtifactError, Runstone
 from runstone.inputs import checked_artifact_path, checked_run_id, shown
 from runstone.models import DESCRIPTION_FILE, MODEL_FILE
 
-RUNS_SCHEME = "runs:/"
+RUNS_SCHEME: Final = "runs:/"
 
 
 def download_artifacts(uri: str, run_id: str, path: str | None, dst: str | PathLike[str] | None) -> Path:
