@@ -207,6 +207,44 @@ async def test_a_client_starts_another_sender_when_its_own_has_crashed(tmp_path,
         await training.wait()
 
 
+KILLED_AT_ONCE = """
+import os, signal, runstone
+run = runstone.start_run()
+runstone.log_metric("loss", 1.0)
+print(run.run_id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_what_a_process_logged_that_is_killed_at_once_is_delivered(tmp_path, door, ledger):
+    """Nobody else is there: it is the killed process that must have started the sender."""
+    runs = []
+    for i in range(times(3, 200)):
+        environment = os.environ | {
+            "RUNSTONE_SPOOL": str(tmp_path / f"spool {i}"),
+            "RUNSTONE_TRACKING_URI": door.uri,
+            "RUNSTONE_QUIET": "1",
+        }
+        training = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", KILLED_AT_ONCE, env=environment, stdout=subprocess.PIPE
+        )
+        said, _ = await training.communicate()
+        runs.append(said.decode().strip())
+
+    async def all_failed():
+        await ledger.read()
+        ended = {s for (_, s), found in ledger.records().items() if _ends(found)}
+        return ended >= set(runs)
+
+    await until(all_failed, "the points and the ends")
+
+
+def _ends(records):
+    return any(
+        isinstance(content, SessionEnded) and content.status == "FAILED" for content in records.values()
+    )
+
+
 WATCH = """
 import sys
 class Watch:
