@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from runstone_local import preflight, probe, process_identity, state
 from runstone_local.layout import DataFolder
+from runstone_local.sender_status import SenderStatus, sender_status
 from runstone_local.spool_size import spool_bytes
 from runstone_local.state import PARTS, PartState
 
@@ -36,6 +37,7 @@ class Status:
     parts: tuple[PartStatus, ...]
     lag_records: int | None
     spool_bytes: int
+    sender: SenderStatus
 
     @property
     def all_well(self) -> bool:
@@ -76,6 +78,7 @@ async def status(parts: list[PartState]) -> Status:
         ),
         ingest.get("lag_records") if ingest else None,
         spool_bytes(),
+        sender_status(),
     )
 
 

@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 def table(found: "Status") -> list[str]:
     """The status as lines for a person."""
+    from runstone_local import sender_status
+
     rows = [("part", "pid", "address", "health")]
     rows += [(part.name, str(part.pid or "-"), part.address or "-", part.health) for part in found.parts]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -56,4 +58,5 @@ def table(found: "Status") -> list[str]:
         for row in rows
     ]
     lag = "unknown" if found.lag_records is None else f"{found.lag_records} records"
-    return [*lines, f"ingest is behind by {lag}; this user's spool takes {found.spool_bytes:,} bytes"]
+    lines.append(f"ingest is behind by {lag}; this user's spool takes {found.spool_bytes:,} bytes")
+    return lines + sender_status.lines(found.sender)

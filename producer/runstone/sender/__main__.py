@@ -37,7 +37,20 @@ def _fork_away() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    _close_all_but_three()
+
+
+def _close_all_but_three() -> None:
+    try:
+        opened = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  # pathlib is large
+    except OSError:
+        os.closerange(3, 4096)
+        return
+    for (
+        descriptor
+    ) in opened:  # the limit may be a thousand million, and not every Python skips what is not open
+        if descriptor > 2:
+            os.closerange(descriptor, descriptor + 1)  # the one of the listing is closed by now
 
 
 def _run() -> NoReturn:

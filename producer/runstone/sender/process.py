@@ -4,6 +4,7 @@ import asyncio
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ STAYED: Final = 10.0
 """Seconds that a sender must have worked before a fault to begin again by itself; else clients start another
 one, less and less often. There may be no client left."""
 
+DESCRIPTORS: Final = 65_536
+
 _LOG_MOST: Final = 4 * MIB
 
 
@@ -39,6 +42,7 @@ def send(spool: Path) -> int:
     if not lease.acquire():
         return 0
     _log_to(folder.sender_log)
+    _open_as_many_files_as_allowed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log.info(
@@ -69,6 +73,14 @@ def send(spool: Path) -> int:
 
 async def _serve(lease: Lease, security: dict[str, object]) -> None:
     await Service([lease], security).run()
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Each session that is served takes two descriptors, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _log_to(path: Path) -> None:

@@ -39,6 +39,9 @@ ROUND_LEAST: Final = 0.005
 ADOPTED_MOST: Final = 64
 """Sessions of dead processes that are worked on at a time: each costs memory, however little it left."""
 
+TELL_EVERY: Final = 60.0
+"""Seconds between lines in the log about what was sent."""
+
 REMOVED: Final = "the spool was removed: there is nothing left to send"
 
 
@@ -77,6 +80,8 @@ class Service:
         self._ending: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._busy_at = time.monotonic()
+        self._told = self._busy_at + TELL_EVERY
+        self._told_of = 0, 0
 
     @property
     def sessions(self) -> Collection[Session]:
@@ -192,6 +197,7 @@ class Service:
                 except OSError as wrong:
                     log.warning("session %s: %s; it is tried again", session.id, wrong)
             self._say_who_is_stranded()
+            self._say_what_was_sent()
             grown = [
                 self._syncing[session.id]
                 for session in self._delivery.sessions.values()
@@ -228,6 +234,18 @@ class Service:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)
         self._waking.stir()
+
+    def _say_what_was_sent(self) -> None:
+        if time.monotonic() < self._told:
+            return
+        self._told = time.monotonic() + TELL_EVERY
+        records, size = self.sent.records - self._told_of[0], self.sent.size - self._told_of[1]
+        self._told_of = self.sent.records, self.sent.size
+        if records:
+            log.info(
+                "sent %d records (%.1f MiB of the spool) in the last minute; %d sessions are served, %d wait",
+                records, size / 2**20, len(self._delivery.sessions), self.waiting,
+            )  # fmt: skip
 
     def _say_who_is_stranded(self) -> None:
         for destination in self._destinations.values():
