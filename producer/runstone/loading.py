@@ -68,18 +68,19 @@ def load_model(uri: str, run_id: str, folder: str) -> Any:
 
 def _files_of_model(uri: str, run_id: str, folder: str) -> list[Pointer]:
     """The pickle and its description."""
-    everything = downloads.pointers(uri, run_id)
-    wanted = {f"{folder}/{MODEL_FILE}", f"{folder}/{DESCRIPTION_FILE}"}
-    found = [pointer for pointer in everything if pointer.path in wanted]
-    pickled = [pointer for pointer in found if pointer.path.endswith(MODEL_FILE)]
-    if not pickled:
-        raise NoSuchArtifactError(f"run {run_id} has no model {folder!r} (yet); {_models_in(everything)}")
-    if not pickled[0].sha256:
+    try:
+        there = {pointer.path: pointer for pointer in downloads.pointers(uri, run_id, folder)}
+        pickled = there[f"{folder}/{MODEL_FILE}"]
+    except (NoSuchArtifactError, KeyError):
+        models = _models_in(downloads.pointers(uri, run_id))
+        raise NoSuchArtifactError(f"run {run_id} has no model {folder!r} (yet); {models}") from None
+    if not pickled.sha256:
         raise RunstoneError(
             f"the model {folder!r} of run {run_id} was uploaded past the server, so nobody knows its "
             "SHA-256; fetch it by download_artifacts and unpickle it yourself if you trust it"
         )
-    return found
+    description = there.get(f"{folder}/{DESCRIPTION_FILE}")
+    return [pickled] if description is None else [pickled, description]
 
 
 def _models_in(everything: Sequence[Pointer]) -> str:

@@ -17,6 +17,7 @@ import os, runstone
 os.makedirs("out/deep", exist_ok=True)
 with open("out/deep/big.bin", "wb") as f: f.write(bytes(range(256)) * 20_000)
 with open("out/a.txt", "w") as f: f.write("a")
+with open("out/sp ace+100%25 \u00fc&?#.txt", "w") as f: f.write("odd")
 with runstone.start_run() as run:
     run.log_artifacts("out", "all")
     run.log_model({"weights": [1, 2]}, "models/first")
@@ -56,7 +57,8 @@ async def test_files_and_models_come_back(stack, run_id, tmp_path, capfd):
 
     everything = await reading("download_artifacts", run_id)
     assert {str(p.relative_to(everything)) for p in everything.rglob("*") if p.is_file()} == {
-        "all/a.txt", "all/deep/big.bin", "models/first/model.json", "models/first/model.pkl",
+        "all/a.txt", "all/sp ace+100%25 ü&?#.txt", "all/deep/big.bin",
+        "models/first/model.json", "models/first/model.pkl",
     }  # fmt: skip
     assert (everything / "all/deep/big.bin").read_bytes() == bytes(range(256)) * 20_000
     one = await reading("download_artifacts", run_id, "all/a.txt", tmp_path / "here")
@@ -82,12 +84,14 @@ async def test_files_and_models_come_back(stack, run_id, tmp_path, capfd):
 async def test_the_command_lists_and_fetches(stack, run_id, tmp_path):
     code, out, _ = await command(stack, "list", run_id, "all", "--json")
     found = json.loads(out)["artifacts"]
-    assert (code, [one["path"] for one in found]) == (0, ["all/a.txt", "all/deep/big.bin"])
+    assert (code, [one["path"] for one in found]) == (
+        0, ["all/a.txt", "all/deep/big.bin", "all/sp ace+100%25 ü&?#.txt"],
+    )  # fmt: skip
     assert found[0]["sha256"] == hashlib.sha256(b"a").hexdigest()
     code, out, _ = await command(stack, "list", run_id)
     assert (code, "all/deep/big.bin" in out, "4.9 MiB" in out) == (0, True, True)
     code, out, _ = await command(stack, "get", run_id, "all", "--to", "fetched")
-    assert (code, out) == (0, f"2 files, 4.9 MiB, in {tmp_path}/fetched/all\n")
+    assert (code, out) == (0, f"3 files, 4.9 MiB, in {tmp_path}/fetched/all\n")
     assert (tmp_path / "fetched/all/deep/big.bin").stat().st_size == 5_120_000
     code, out, _ = await command(stack, "get", run_id, "all/a.txt", "--to", "fetched", "--json")
     assert json.loads(out)["files"][0]["file"] == "fetched/all/a.txt"

@@ -57,7 +57,7 @@ class ArtifactRoom:
         disk = os.statvfs(self._machine.sessions)
         free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         kept = min(self._records_limit, whole // FREE_SHARE)
-        if free - size < kept:
+        if whole and free - size < kept:  # some file systems do not say how large they are
             raise NoRoomError(
                 f"it has {told(size)}, the disk of the spool {self._machine.path.parent} has {told(free)}"
                 f" free, and {told(kept)} stay free for metrics and params; RUNSTONE_SPOOL names another"
