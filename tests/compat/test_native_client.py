@@ -15,7 +15,6 @@ import pytest
 import runstone
 from runstone.exceptions import InvalidInputError
 from tests.compat.servers import Stack
-from tests.fix_senders import no_sender_is_left  # noqa: F401  # which every test here uses
 
 
 @pytest.fixture
