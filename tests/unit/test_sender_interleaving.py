@@ -39,3 +39,20 @@ def test_points_stay_where_they_were_in_their_session():
         ("b", [0]),
         ("a", [1, 2]),
     ]
+
+
+@given(st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=6), max_size=4))
+def test_whatever_sessions_mix_each_keeps_what_it_said_in_its_order(said):
+    parts = [
+        (
+            who,
+            [
+                event(seq, mono) if is_event else PointRun(RUN, seq, {}, [1], [0], [mono], [0], [0.0])
+                for seq, (is_event, mono) in enumerate(part)
+            ],
+        )
+        for who, part in enumerate(said)
+    ]
+    out = [(who, record) for who, piece in interleave(parts) for record in piece]
+    for who, records in parts:
+        assert [r for w, r in out if w == who] == records

@@ -44,9 +44,9 @@ def interleave(parts: list[tuple[T, list[Record]]]) -> list[tuple[T, list[Record
         if rest := records[taken[which] :]:
             if which == last:
                 pieces[-1][1].extend(rest)
-                last = -1
             else:
                 pieces.append((owner, rest))
+            last = which
     return pieces
 
 
