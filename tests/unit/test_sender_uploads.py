@@ -186,3 +186,26 @@ def test_what_a_killed_sender_left_in_the_store_is_written_over_and_two_at_once_
     before = place.stat().st_ino
     assert folder.store(order, data, doubtful=True) == stored
     assert place.stat().st_ino == before, "what is there already is not written again"
+
+
+async def test_why_files_wait_is_told_after_a_while_until_they_do_not(written, tmp_path, monkeypatch):
+    monkeypatch.setattr("runstone.sender.uploads.TOLD_AFTER", 0.0)
+    written.upload(RUN, "a", b"a file", "00000001-a")
+    session, uploads = Session(written.folder, URI), Uploads(written.machine)
+    session.link = Link(tmp_path / "store")
+    (tmp_path / "store" / MARKER).unlink()  # so that it goes by the gateway, where nobody answers
+    assert uploads.finding(URI) is None
+
+    async def told(expected):
+        deadline = time.monotonic() + 10
+        while bool(uploads.finding(URI)) != expected:
+            assert time.monotonic() < deadline
+            uploads.look(session)
+            await asyncio.sleep(0.01)
+
+    await told(True)
+    assert "artifacts for http://127.0.0.1:1 wait in the spool: [Errno 111]" in uploads.finding(URI)
+    (tmp_path / "store" / MARKER).write_text("installation-a")
+    await told(False)
+    await uploads.close()
+    session.close()

@@ -93,6 +93,7 @@ class Destination:
         self._silence: str | None = None
         self._trouble: str | None = None
         self._stranded: str | None = None
+        self._files_wait: str | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._cluster_id: str | None = None
         self._remembered = self._recall()
@@ -116,6 +117,12 @@ class Destination:
         """Say that sessions wait for another installation than the one that answers; None takes it back."""
         if finding != self._stranded:
             self._stranded = finding
+            self._write()
+
+    def files_wait(self, finding: str | None) -> None:
+        """Say that files cannot be uploaded; None takes it back."""
+        if finding != self._files_wait:
+            self._files_wait = finding
             self._write()
 
     async def _run(self) -> None:
@@ -192,7 +199,7 @@ class Destination:
             return self._silence
         if self._trouble:
             return f"{self.uri} answers, but {self._trouble}; everything logged waits in the spool"
-        return None
+        return self._files_wait
 
     def _recall(self) -> Connect | None:
         found = read_json(self._folder.destination(self.uri))

@@ -249,6 +249,7 @@ class Service:
 
     def _say_who_is_stranded(self) -> None:
         for destination in self._destinations.values():
+            destination.files_wait(self._uploads.finding(destination.uri))
             if destination.link is None:
                 continue
             here = destination.link.connect.installation_id

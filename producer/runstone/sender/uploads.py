@@ -57,6 +57,9 @@ LISTED: Final = 1000
 
 LIST_AGAIN: Final = 0.2
 SAVE_AGAIN: Final = 0.5
+TOLD_AFTER: Final = 10.0
+"""Seconds that files have waited before the user is told why."""
+
 RETRY_LEAST: Final = 0.5
 RETRY_MOST: Final = 30.0
 
@@ -98,6 +101,13 @@ class Uploads:
         """Why the artifacts of a session wait; None where they move, or there are none."""
         store = self._stores.get(session.uri)
         return (store.trouble or None) if store and session.uploading else None
+
+    def finding(self, uri: str) -> str | None:
+        """A sentence for the user where files of a destination have been waiting for some time, else None."""
+        store = self._stores.get(uri)
+        if store is None or not store.trouble or time.monotonic() - store.since < TOLD_AFTER:
+            return None
+        return f"artifacts for {uri} wait in the spool: {store.trouble}"
 
     def forget(self, session: Session) -> None:
         """It is over."""
@@ -201,13 +211,18 @@ class _Saving:
 
 
 class _Store:
-    """How files reach the store of one destination: its worker threads, and what they share."""
+    """How files reach the store of one destination: its worker threads, and what they share.
+
+    Attributes:
+        trouble: why the last attempt failed; empty where it did not. since: when trouble began, monotonic.
+    """
 
     def __init__(self, uri: str) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, "runstone-upload")
         self._gateway = Gateway(uri)
         self._folder: Folder | None = None
         self.trouble = ""
+        self.since = 0.0
 
     async def put(self, order: Order, data: Path, connect: Connect, *, doubtful: bool) -> Stored:
         """Store *data*; raises as `Gateway.store` does."""
@@ -285,6 +300,8 @@ class _Upload:
         kind = trouble.partition(": ")[2]
         if kind != self._store.trouble:
             log.warning("%s", trouble)
+        if not self._store.trouble:
+            self._store.since = time.monotonic()
         self._store.trouble = kind
 
     async def _settle(self) -> None:
