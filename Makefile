@@ -79,6 +79,7 @@ bench: bench-setup
 	@$(BIN)/python benchmarks/training_loop.py
 	@$(BIN)/python benchmarks/importing.py
 	@$(BIN)/python benchmarks/broker_away.py
+	@$(BIN)/python benchmarks/artifacts.py
 	@$(BIN)/python benchmarks/freshness.py
 
 # The figures of MLflow's own client and REST surface: an hour, most of it MLflow's server.
