@@ -25,7 +25,7 @@ from runstone.sender import service, waking
 from runstone.sender.lease import Lease
 from runstone.sender.service import Service
 from runstone.spool import launch
-from runstone.spool.layout import MachineFolder
+from runstone.spool.layout import MachineFolder, this_machine
 from runstone.spool.session import Session
 from tests.black_hole import BlackHole
 from tests.faults.scale import times
@@ -205,6 +205,29 @@ async def test_a_client_starts_another_sender_when_its_own_has_crashed(tmp_path,
     finally:
         training.kill()
         await training.wait()
+
+
+OTHER_FORMAT = """
+import runstone
+from runstone.spool import layout, segment
+layout.FORMAT = segment.FORMAT = {number}
+runstone.start_run()
+"""
+
+
+async def test_versions_with_different_formats_log_side_by_side(tmp_path):
+    environment = os.environ | {"RUNSTONE_SPOOL": str(tmp_path), "RUNSTONE_OFFLINE": "1"}
+    for number in (1, 2, 1):
+        code = OTHER_FORMAT.format(number=number)
+        logging = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, env=environment, stderr=subprocess.PIPE
+        )
+        _, complained = await logging.communicate()
+        assert b"warning" not in complained
+    ours, theirs = sorted(tmp_path.iterdir(), key=lambda path: path.name.startswith("format2-"))
+    assert ours == this_machine(tmp_path).path
+    assert [(path / "format").read_text() for path in (ours, theirs)] == ["1", "2"]
+    assert [len(list(path.glob("sessions/*/session.json"))) for path in (ours, theirs)] == [2, 1]
 
 
 KILLED_AT_ONCE = """

@@ -210,7 +210,12 @@ def _state_folder() -> Path | None:
 
 def this_machine(root: Path) -> MachineFolder:
     """The folder of this machine and this boot below a spool's root; it may not exist yet."""
-    return MachineFolder(root / f"{machine_id()}-{boot_id()}")
+    return MachineFolder(root / f"{_of_format(FORMAT)}{machine_id()}-{boot_id()}")
+
+
+def _of_format(number: int) -> str:
+    """How the names of folders of a format begin, so that versions with different ones work side by side."""
+    return "" if number == 1 else f"format{number}-"
 
 
 def machine_id() -> str:
