@@ -7,6 +7,7 @@
 - ``topics``: a prefix of its own with its two topics created (``Topics``).
 - ``prefix``: a prefix of its own and no topics.
 - ``database``: the DSN of a migrated database of its own.
+- ``another_database``: a second one, to compare with.
 - ``empty_database``: the DSN of a database of its own with nothing in it.
 
 Where Postgres' data lies on disk does not matter here, so it runs without fsync.
@@ -133,7 +134,14 @@ async def _make_template(server: PostgresServer) -> None:
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[str]:
     """The DSN of a database of this test's own, migrated."""
-    with _database(postgres, TEMPLATE) as dsn:
+    with migrated_database(postgres) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def another_database(postgres: PostgresServer) -> Iterator[str]:
+    """The DSN of a second database of this test's own, migrated."""
+    with migrated_database(postgres) as dsn:
         yield dsn
 
 
@@ -142,6 +150,11 @@ def empty_database(postgres: PostgresServer) -> Iterator[str]:
     """The DSN of a database of this test's own, with nothing in it."""
     with _database(postgres, None) as dsn:
         yield dsn
+
+
+def migrated_database(server: PostgresServer) -> contextlib.AbstractContextManager[str]:
+    """The DSN of a migrated database that is dropped again."""
+    return _database(server, TEMPLATE)
 
 
 @contextlib.contextmanager

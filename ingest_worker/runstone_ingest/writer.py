@@ -57,20 +57,40 @@ async def write(connection: Any, advances: Sequence[Advance], changes: Changes) 
     try:
         async with connection.transaction():
             await _advance(connection, advances)
-            if points is not None:
-                await _points(connection, points)
-            await _run_rows(connection, changes)
-            await _beside_runs(connection, changes)
-            await _catalog(connection, changes)
-            await _registry(connection, changes)
-            await _verdicts(connection, changes)
-            await _dead_letters(connection, changes)
-            if changes.marks:
-                await connection.execute(_SQL["marks"], _json(map(_mark_row, sorted(changes.marks.items()))))
-            if ended := _ended(changes, points):
-                await connection.execute(_SQL["rank_metrics"], ended)
+            await _rows(connection, changes, points)
     except _REFUSED as refused:
         raise RefusedRowsError(f"Postgres refuses it: {refused}") from refused
+
+
+async def write_again(connection: Any, changes: Changes) -> None:
+    """Apply *changes* of records behind the offsets, all of it or nothing, in the caller's transaction.
+
+    The caller has made sure that nobody else writes the partition (see `runstone_ingest.redrive`).
+
+    Raises:
+        RefusedRowsError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: as with `write`.
+    """
+    points = group(changes.segments) if changes.segments else None
+    try:
+        async with connection.transaction():
+            await _rows(connection, changes, points)
+    except _REFUSED as refused:
+        raise RefusedRowsError(f"Postgres refuses it: {refused}") from refused
+
+
+async def _rows(connection: Any, changes: Changes, points: Grouped | None) -> None:
+    if points is not None:
+        await _points(connection, points)
+    await _run_rows(connection, changes)
+    await _beside_runs(connection, changes)
+    await _catalog(connection, changes)
+    await _registry(connection, changes)
+    await _verdicts(connection, changes)
+    await _dead_letters(connection, changes)
+    if changes.marks:
+        await connection.execute(_SQL["marks"], _json(map(_mark_row, sorted(changes.marks.items()))))
+    if ended := _ended(changes, points):
+        await connection.execute(_SQL["rank_metrics"], ended)
 
 
 async def tell_applied(connection: Any, generation: str) -> None:
@@ -99,6 +119,11 @@ async def rank(connection: Any, held: Iterable[tuple[str, int, int]], run_ids: S
         ours = await connection.fetch(_SQL["still_ours"], topics, partitions, epochs)
         _check_ours(ours, zip(topics, partitions, strict=True))
         await connection.execute(_SQL["rank_metrics"], sorted(run_ids))
+
+
+async def rank_again(connection: Any, run_ids: Sequence[str]) -> None:
+    """Refresh the searchable copy of *run_ids* in the caller's transaction; as with `write_again`."""
+    await connection.execute(_SQL["rank_metrics"], sorted(run_ids))
 
 
 def _json(rows: Iterable[Any]) -> str:
