@@ -12,7 +12,9 @@ behind the run's end. A run that somebody starts there is ended at once.
 
 A child after a fork keeps of it: its own sessions begin with its first record, the runs that it has started
 itself are ended when it comes to its end, of the parent's runs only its part, and SIGTERM kills it as ever.
-Children of ``multiprocessing`` leave without atexit, so they get a finaliser of that module.
+Children of ``multiprocessing``, however started, leave without atexit, so they get a finaliser of that module;
+and SIGTERM kills them as ever, too: a handler in Python is not called where the signal comes just before a
+call that waits for ever, and a pool that is terminated would wait for such a worker.
 
 Limits: an uncaught ``raise SystemExit(3)`` in place of ``sys.exit(3)``, outside of a ``with`` block of the
 run, cannot be told from a normal end; ``os._exit`` runs none of this.
@@ -145,17 +147,22 @@ def _install() -> None:
     atexit.register(_at_exit)
     _chain_excepthook()
     _chain_exit()
-    if threading.current_thread() is threading.main_thread() and _default_sigterm():
+    if threading.current_thread() is threading.main_thread() and _default_sigterm() and not _is_worker():
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 def _settle_in() -> None:
     """This process has appended its first record: see to it that its end is noticed."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
+    if _is_worker():
         from multiprocessing.util import Finalize  # noqa: PLC0415  # it is there where its child runs
 
         Finalize(None, _at_worker_exit, exitpriority=0)
+
+
+def _is_worker() -> bool:
+    """Whether this is a child of multiprocessing."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 def _default_sigterm() -> bool:
