@@ -14,14 +14,19 @@ STOP_SECONDS: Final = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """There are no options: everything comes from the environment."""
-    del parser
+    """Declare the command's option; everything else comes from the environment."""
+    parser.add_argument(
+        "--generation",
+        metavar="NAME",
+        help="write this generation of the read model only, as 'runstone replay start' has it done "
+        "(default: the live one, and all others that have caught up)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
-    del args
     from runstone.events import limits
+    from runstone_ingest.following import Following
     from runstone_ingest.worker import Worker
     from runstone_store import configuration
 
@@ -30,7 +35,12 @@ def run(args: argparse.Namespace) -> int:
     prefix, lost_after = configuration.topic_prefix(), configuration.session_lost_after()
 
     async def work() -> None:
-        worker = Worker(bootstrap, dsn, prefix, lost_after)
+        named = args.generation
+        worker = (
+            Worker(bootstrap, dsn, prefix, lost_after, named)
+            if named
+            else Following(bootstrap, dsn, prefix, lost_after)
+        )
         task = asyncio.create_task(worker.run())
         loop = asyncio.get_running_loop()
 

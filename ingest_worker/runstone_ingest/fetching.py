@@ -20,6 +20,7 @@ from runstone.events import identity
 from runstone_ingest import dead_letters
 from runstone_ingest.back_off import BackOff
 from runstone_ingest.batching import Gathered, Gathering
+from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError
 from runstone_ingest.ownership import Holding, Ownership
 from runstone_ingest.records import Record
@@ -42,8 +43,10 @@ class Fetching:
         catalog: str,
         partitions: int,
         stop: asyncio.Event,
+        course: Course,
     ) -> None:
         """*catalog* is the name of its topic, *partitions* what streams of the other one are hashed by."""
+        self._course = course
         self._consumer = consumer
         self._ownership = ownership
         self._gathering = gathering
@@ -83,9 +86,13 @@ class Fetching:
                     Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
                     for m in messages
                 ]
-                holding, new = self._ownership.accept(tp, records)
+                holding, accepted = self._ownership.accept(tp, records)
+                new, at_the_end = self._course.cut(tp, accepted)
                 if holding is not None:
                     self._gather(holding, new)
+                if at_the_end:
+                    self._consumer.pause(tp)
+                await self._course.pace(len(new))
 
     async def _room_or_stop(self) -> None:
         waits = {asyncio.ensure_future(self._gathering.room()), asyncio.ensure_future(self._stop.wait())}

@@ -15,6 +15,7 @@ WHERE excluded.heard_at > old.heard_at;
 -- Sessions that own no open run and have been silent for so many ms: nobody asks for them any more.
 DELETE FROM runstone_meta.heard h
 WHERE h.heard_at < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1::bigint
+  AND current_schema() = (SELECT generation FROM runstone_meta.live)
   AND NOT EXISTS (SELECT FROM runs r WHERE r.owner_session = h.session AND r.ended_by IS NULL);
 
 -- name: silent

@@ -25,5 +25,5 @@ FROM ingest_partitions p JOIN pg_stat_activity a ON a.pid = p.backend_pid AND a.
 WHERE p.topic = $1 AND p.partition = $2 AND a.pid <> pg_backend_pid();
 
 -- name: claim_place
--- Is this place among the workers free? It is ours for as long as the connection lives.
-SELECT pg_try_advisory_lock(29299, $1::int);
+-- Is this place among the workers of this generation free? It is ours for as long as the connection lives.
+SELECT pg_try_advisory_lock(29299, hashtext(current_schema()) / 1024 * 1024 + $1::int);

@@ -1,8 +1,9 @@
 """The worker: from the topics into the read model.
 
-Who runs where: one process, one event loop, four tasks. `Fetching` fetches and decodes, `Writing` projects
+Who runs where: one process, one event loop, five tasks. `Fetching` fetches and decodes, `Writing` projects
 and writes while the next batch gathers, `Worker` itself tells Kafka about every second what is in Postgres,
-for people's tools only (nothing reads it back), and `Heard` knows which sessions live. There are no locks:
+for people's tools only (nothing reads it back), `Heard` knows which sessions live, and `Course` looks what
+has become of the generation that is written. There are no locks:
 what the tasks share (`Ownership`, `Gathering`) changes without awaiting. A fault of Kafka or Postgres is
 waited out by the task it meets; neither ends the worker. A stop lets the transaction at hand finish and
 cancels only what has not ended by itself after a while, because a server does not answer.
@@ -22,6 +23,7 @@ from runstone.events import limits
 from runstone_ingest import topics
 from runstone_ingest.back_off import BackOff
 from runstone_ingest.batching import Gathering
+from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError
 from runstone_ingest.fetching import Fetching
 from runstone_ingest.heard import Heard
@@ -50,7 +52,9 @@ _LEAVE_SECONDS: Final = 1.5
 class Worker:
     """One worker of an installation; `run` it once."""
 
-    def __init__(self, bootstrap: str, dsn: str, prefix: str, lost_after: float | None = None) -> None:
+    def __init__(
+        self, bootstrap: str, dsn: str, prefix: str, lost_after: float | None = None, generation: str = ""
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
@@ -58,6 +62,7 @@ class Worker:
             dsn: the read model.
             prefix: of the topics' names.
             lost_after: seconds of silence after which a session is given up; None: never.
+            generation: what to write; empty: the generation that is live when it begins.
         """
         self._bootstrap = bootstrap
         self._prefix = prefix
@@ -65,7 +70,18 @@ class Worker:
         wake = self._wake = asyncio.Event()
         self._ownership = Ownership(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}", wake)
         self._gathering = Gathering(wake)
-        self._writing = Writing(dsn, self._ownership, self._gathering, wake, self._stop, self._say_ready)
+        topics = (events_topic(prefix), catalog_topic(prefix))
+        self._course = Course(dsn, topics, self.stop, self._stop)
+        self._writing = Writing(
+            dsn,
+            self._ownership,
+            self._gathering,
+            wake,
+            self._stop,
+            self._say_ready,
+            self._course,
+            generation,
+        )
         self._heard = Heard(bootstrap, dsn, prefix, lost_after, self._owns_the_catalog, self._stop)
         self._back_off = BackOff(self._stop)
 
@@ -84,6 +100,7 @@ class Worker:
         await self._writing.connect()
         if self._stop.is_set():
             self._writing.close()
+            self._say_ended()
             return
         consumer = self._consumer()
         self._ownership.attach(consumer)
@@ -96,11 +113,13 @@ class Worker:
                 catalog_topic(self._prefix),
                 partitions,
                 self._stop,
+                self._course,
             )
             await self._work(consumer, fetching, partitions)
         finally:
             await self._leave(consumer)
             self._writing.close()
+            self._say_ended()
 
     async def _partitions(self) -> int:
         """What streams are hashed by, as the catalog's first record says; waits until it is there."""
@@ -150,6 +169,10 @@ class Worker:
         held = len(self._ownership.held)
         print(f"runstone worker: ready, {held} partitions of {self._prefix}", flush=True)
 
+    def _say_ended(self) -> None:
+        if self._course.ended:
+            print(f"runstone worker: {self._course.ended}, there is nothing to do in it", flush=True)
+
     def _owns_the_catalog(self) -> bool:
         return TopicPartition(catalog_topic(self._prefix), 0) in self._ownership.held
 
@@ -159,6 +182,9 @@ class Worker:
             asyncio.create_task(self._writing.run(), name="writing"),
             asyncio.create_task(self._signal_lag(consumer), name="signalling"),
             asyncio.create_task(self._heard.run(self._writing.generation, partitions), name="heard"),
+            asyncio.create_task(
+                self._course.run(self._writing.generation, consumer.end_offsets), name="course"
+            ),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -18,6 +18,7 @@ from aiokafka import TopicPartition
 from runstone_ingest import dead_letters, writer
 from runstone_ingest.back_off import BackOff
 from runstone_ingest.batching import Gathered, Gathering
+from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError, NotOurPartitionError, RefusedRowsError
 from runstone_ingest.loading import Memory
 from runstone_ingest.ownership import Ownership, claim_place, reclaim_place
@@ -26,7 +27,8 @@ from runstone_ingest.projector.projection import needed
 from runstone_ingest.projector.rows import Changes
 from runstone_ingest.records import Admitted, DeadLetter
 from runstone_store import generations, pool
-from runstone_store.exceptions import NotMigratedError
+from runstone_store.exceptions import NoSuchGenerationError, NotMigratedError
+from runstone_store.generations import Generation
 
 RANK_SECONDS: Final = 3.0
 """How old the searchable copy of a running run's latest values gets; twice that while batches keep coming."""
@@ -57,8 +59,13 @@ class Writing:
         wake: asyncio.Event,
         stop: asyncio.Event,
         ready: Callable[[], None],
+        course: Course,
+        generation: str = "",
     ) -> None:
-        """*wake*: set by whoever has something to do for this task; *ready* is called once."""
+        """*wake*: set by whoever has something to do for this task; *ready* is called once.
+
+        *generation*: the schema to write; empty: the one that is live at the start.
+        """
         self._dsn = dsn
         self._ownership = ownership
         self._gathering = gathering
@@ -71,11 +78,12 @@ class Writing:
         self._unranked: dict[str, tuple[str, int]] = {}
         self._ranked_at = 0.0
         self.place = 0
-        self.generation = ""
+        self.generation = generation
+        self._course = course
         self.committed: dict[TopicPartition, int] = {}
 
     async def connect(self) -> None:
-        """Connect to the live generation, and wait until that is possible or the stop comes.
+        """Connect to the generation, and wait until that is possible or the stop comes.
 
         Raises:
             IngestError: another worker has taken this one's place while the connection was away.
@@ -86,6 +94,9 @@ class Writing:
             try:
                 connection = await pool.connect_writer(self._dsn, "runstone worker")
                 generation = self.generation or await generations.live(connection)
+                if not self._course.begin(await _found(connection, generation)):
+                    connection.terminate()
+                    return
                 await connection.execute(f"SET search_path TO {generation}")
                 if not self.place:
                     self.place = await claim_place(connection)
@@ -231,3 +242,10 @@ class Writing:
         self._ranked_at = time.monotonic()
         if runs:
             await writer.rank(self._connection, [(*home, epoch) for home, epoch in held.items()], runs)
+
+
+async def _found(connection: Any, generation: str) -> Generation | None:
+    try:
+        return await generations.find(connection, generation)
+    except NoSuchGenerationError:
+        return None

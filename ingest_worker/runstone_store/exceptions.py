@@ -13,3 +13,11 @@ class NotMigratedError(StoreError):
 
 class MigrationError(StoreError):
     """What is in the database is not what this version's migrations made or can continue."""
+
+
+class NoSuchGenerationError(StoreError):
+    """There is no read model of that name (any more)."""
+
+
+class GenerationError(StoreError):
+    """A generation cannot become what was asked for; the message says why and what to do."""

@@ -60,6 +60,7 @@ async def test_migrating_again_or_at_the_same_time_changes_nothing(empty_databas
     assert applied == [
         "applied runstone_meta: 0001_generations",
         "applied runstone_meta: 0002_heard",
+        "applied runstone_meta: 0003_generation_states",
         "applied runstone_g1: 0001_read_model",
         "applied runstone_g1: 0002_registry_and_verdicts",
         "applied runstone_g1: 0003_last_heard",

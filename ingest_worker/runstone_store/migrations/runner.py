@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -93,7 +93,8 @@ def _statements(applied: Applied, existing: Iterable[str], live: str | None) -> 
         targets = [generations.FIRST]
         yield (
             f"CREATE SCHEMA {generations.FIRST};\n"
-            f"INSERT INTO runstone_meta.generations (generation) VALUES ('{generations.FIRST}');\n"
+            f"INSERT INTO runstone_meta.generations (generation, state) "
+            f"VALUES ('{generations.FIRST}', 'live');\n"
             f"INSERT INTO runstone_meta.live (generation) VALUES ('{generations.FIRST}');\n"
         )
     for target in targets:
@@ -106,6 +107,18 @@ def script() -> str:
     """Everything that `migrate` would run in an empty database, for an administrator who runs it by hand."""
     parts = [_SQL["lock"], _SQL["bookkeeping"], *_statements({}, [], None)]
     return "\n\n".join(["BEGIN;", *parts, "COMMIT;", roles.script([generations.FIRST])]) + "\n"
+
+
+async def lock(connection: Any) -> None:
+    """Let nobody else migrate, make, flip or drop generations of this database until the transaction ends."""
+    await connection.execute(_SQL["lock"])
+
+
+async def make_schema(connection: Any, generation: str) -> None:
+    """Make the schema *generation*, whose row is there, with all tables; within the caller's transaction."""
+    await connection.execute(f"CREATE SCHEMA {generation}")
+    for migration in migrations("generation"):
+        await connection.execute(_apply(generation, migration))
 
 
 async def migrate(dsn: str) -> list[str]:
