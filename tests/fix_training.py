@@ -108,7 +108,10 @@ class SenderOf:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(json.loads(self.machine.sender_json.read_bytes())["pid"])
+                try:
+                    return int(json.loads(self.machine.sender_json.read_bytes())["pid"])
+                except FileNotFoundError:  # it has not said so yet
+                    return 0
         return 0
 
 

@@ -12,7 +12,7 @@ behind the run's end. A run that somebody starts there is ended at once.
 
 A child after a fork keeps of it: its own sessions begin with its first record, the runs that it has started
 itself are ended when it comes to its end, of the parent's runs only its part, and SIGTERM kills it as ever.
-Children of ``multiprocessing``, however started, leave without atexit, so they get a finaliser of that module;
+Children of ``multiprocessing``, however started, leave without atexit, so they get a finaliser of its own,
 and SIGTERM kills them as ever, too: a handler in Python is not called where the signal comes just before a
 call that waits for ever, and a pool that is terminated would wait for such a worker.
 
