@@ -26,6 +26,7 @@ from stack import RUNSTONE, folder, free_port, remove, runstone_stack
 
 from runstone.events.identity import new_run_id
 from runstone.events.types import RunStarted
+from runstone.spool.launch import SETTINGS
 from runstone.spool.layout import this_machine
 from runstone.spool.session import Session
 
@@ -56,8 +57,14 @@ class Sender:
     def __init__(self, spool: Path) -> None:
         self.spool = spool
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "runstone.sender", "--foreground", "--spool", str(spool)]
+            [sys.executable, "-m", "runstone.sender", "--foreground", "--spool", str(spool)],
+            env=SETTINGS | os.environ,  # as clients start it
         )
+
+    def wait(self) -> None:
+        """Until it works."""
+        while not this_machine(self.spool).sender_json.exists():
+            time.sleep(0.02)
 
     def cpu(self) -> float:
         """Seconds of processor time so far."""
@@ -107,7 +114,8 @@ def backlog(uri: str, sessions: int, points: int) -> dict[str, object]:
     fill(spool, uri, sessions, points)
     began = time.monotonic()
     sender = Sender(spool)
-    while not this_machine(spool).sender_json.exists() or sender.acknowledged() < sessions:
+    sender.wait()
+    while sender.acknowledged() < sessions:
         time.sleep(0.1)
     seconds = time.monotonic() - began
     found: dict[str, object] = {
@@ -131,6 +139,7 @@ def stopped_broker(uri: str, data: Path, seconds: float) -> dict[str, object]:
     spool = Path(tempfile.mkdtemp(prefix="runstone-bench-spool-"))
     session, stream = begin(spool, uri)
     sender = Sender(spool)
+    sender.wait()
 
     def arrived(patience: float) -> float:
         began = time.monotonic()
@@ -157,18 +166,18 @@ def stopped_broker(uri: str, data: Path, seconds: float) -> dict[str, object]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30, help="of idling")
-    parser.add_argument("--points", type=int, default=5_000_000)
+    parser.add_argument("--seconds", type=float, default=30, help="of idling; 0: none")
+    parser.add_argument("--points", type=int, default=5_000_000, help="of each backlog; 0: none")
     args = parser.parse_args()
     data = folder("sender")
     port = free_port()
     with runstone_stack(data / "up", port):
         uri = f"http://127.0.0.1:{port}"
-        report("sender_idle", [idle(uri, sessions, args.seconds) for sessions in (1, 100)])
-        report(
-            "sender_backlog",
-            [backlog(uri, sessions, args.points // sessions) for sessions in (1, 100, 2000)],
-        )
+        if args.seconds:
+            report("sender_idle", [idle(uri, sessions, args.seconds) for sessions in (1, 100)])
+        if args.points:
+            rows = [backlog(uri, sessions, args.points // sessions) for sessions in (1, 100, 2000)]
+            report("sender_backlog", rows)
         report("sender_stopped_broker", [stopped_broker(uri, data / "up", 60)])
     remove(data)
 
