@@ -29,8 +29,8 @@ PAUSE_S: Final = 2.0
 PAUSE_MOST_S: Final = 60.0
 
 SETTINGS: Final = {"MALLOC_MMAP_THRESHOLD_": "65536"}
-"""For the sender's environment: glibc then gives larger blocks back. With its heap, which keeps them for ever,
-a sender that has sent a backlog takes a third more memory; set later it does not help any more."""
+"""For the sender's environment: glibc then gives larger blocks back. A heap that keeps them is a third larger
+after a backlog, for ever; and set by the program itself it does not help any more."""
 
 
 class Launcher:
