@@ -133,7 +133,8 @@ class Discovery:
 
     def over(self, session: Session) -> None:
         """A session has nothing left to be done, and was closed: its folder stays for the rest of `GRACE`."""
-        due = time.monotonic() + max(0.0, GRACE - session.quiet_seconds)
+        left = min(GRACE, max(0.0, GRACE - session.quiet_seconds))  # a clock may have been put back by years
+        due = time.monotonic() + left
         self._resting[session.id] = due, session.folder
         self._part(session.id)
 
