@@ -99,9 +99,11 @@ async def test_what_kin_left_is_delivered_and_strangers_are_not_touched(machine,
 
 
 async def test_nothing_is_left_behind_by_a_sender_that_leaves_while_a_client_begins(
-    machine, door, ledger, monkeypatch
+    tmp_path, door, ledger, monkeypatch
 ):
     """Clients live for moments, at random instants around a sender's leaving; real ones, but for the launch."""
+    machine = this_machine(tmp_path / "spool")
+    machine.make()
     monkeypatch.setattr(service, "IDLE", 0.02)
     monkeypatch.setattr(service, "PERIOD", 0.02)
     monkeypatch.setattr(waking, "RECHECK", 0.02)
@@ -113,7 +115,6 @@ async def test_nothing_is_left_behind_by_a_sender_that_leaves_while_a_client_beg
         loop.call_soon_threadsafe(wanted.set)
 
     monkeypatch.setattr(launch.Launcher, "_launch", start)
-    monkeypatch.setattr("runstone.spool.session.this_machine", lambda _root: machine)
     rounds = times(40, 1000)
     written: list[tuple[str, str]] = []
 

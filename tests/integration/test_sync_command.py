@@ -127,6 +127,11 @@ async def test_damage_and_strange_folders_do_not_keep_the_rest(machine, door, le
     torn.folder.json.write_bytes(b"{")
     torn.folder.ack.write_bytes(b"nonsense")
     torn.die()
+    lost = HandmadeSession(machine, door.uri)
+    lost.folder.json.unlink()
+    os.pwrite(lost.segment.file, bytes(4096), 0)
+    lost.point("7" * 32, "loss", 1, 1.0)
+    lost.die()
     later = MachineFolder(machine.path.with_name("machine-later"))
     later.sessions.mkdir(parents=True)
     later.format.write_text("2")
@@ -135,6 +140,7 @@ async def test_damage_and_strange_folders_do_not_keep_the_rest(machine, door, le
     code, said, _ = await end(await start(machine.path.parent))
     assert code == 1
     assert f"left: {later.path} was written by another version of runstone (format 2" in said
+    assert f"left: session {lost.id}: neither session.json nor a segment tells where it belongs" in said
     assert "1 session can still be written to" in said
     await ledger.read()
     assert {(e.session, e.first_seq, e.count) for e in ledger.said(RangeDeclared)} == {(session.id, 50, 1)}

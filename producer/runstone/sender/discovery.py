@@ -77,7 +77,11 @@ class _Kin:
 
 
 class Discovery:
-    """Used on the sender's loop."""
+    """Used on the sender's loop.
+
+    Attributes:
+        unusable: why a session cannot be adopted, or removed, by its id; it is tried again.
+    """
 
     def __init__(self, folders: Sequence[MachineFolder], *, kin: bool = True) -> None:
         """Nothing is looked at yet.
@@ -93,7 +97,7 @@ class Discovery:
         self._known: set[str] = set()
         self._waiting: deque[SessionFolder] = deque()
         self._resting: dict[str, tuple[float, SessionFolder]] = {}
-        self._said: set[tuple[str, str]] = set()
+        self.unusable: dict[str, str] = {}
 
     def close(self) -> None:
         """Give back the folders of kin."""
@@ -183,13 +187,11 @@ class Discovery:
             return True
         try:
             age = time.time() - folder.path.stat().st_mtime
-            making = not self._of_kin(folder) or folder.machine.of_this_boot
-            if (making and age < UNMADE_AFTER) or lives(folder):
+            if (folder.machine.of_this_boot and age < UNMADE_AFTER) or lives(folder):
                 return False
         except OSError:
             return False  # removed a moment ago, or not ours to judge
-        gone = folder.path.with_name(_GONE_PREFIX + folder.session)
-        return not sweep(folder, gone) and bool(_uri_of_segments(folder))
+        return not sweep(folder, folder.path.with_name(_GONE_PREFIX + folder.session))
 
     def _adopt(self, folder: SessionFolder) -> Session | None:
         told = read_json(folder.json) or {}
@@ -204,13 +206,14 @@ class Discovery:
         except OSError as wrong:
             self._say_once(folder, f"it cannot be read: {wrong}")
             return None
+        self.unusable.pop(session.id, None)
         session.program = str(told.get("program") or "")
         log.info("session %s of %s (pid %s) for %s", session.id, session.program, told.get("pid"), uri)
         return session
 
     def _say_once(self, folder: SessionFolder, wrong: str) -> None:
-        if (folder.session, wrong) not in self._said:
-            self._said.add((folder.session, wrong))
+        if self.unusable.get(folder.session) != wrong:
+            self.unusable[folder.session] = wrong
             log.warning("session %s waits: %s", folder.session, wrong)
 
     def _look_after_kin(self) -> None:

@@ -101,6 +101,7 @@ class Draining:
             f"{service.finding(session) or service.trouble(session) or 'not all was acknowledged'}"
             for session in busy
         ]
+        outcome.left += [f"session {session}: {why}" for session, why in service.unusable.items()]
         return busy
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -92,6 +92,11 @@ class Service:
     def waiting(self) -> int:
         """How many sessions wait for room."""
         return self._discovery.waiting
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """Why sessions cannot be worked on, by their ids."""
+        return self._discovery.unusable
 
     @property
     def sent(self) -> Sent:
