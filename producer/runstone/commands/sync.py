@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         put_aside = {path for each in brought for path in _rejected(each)}
         before = sum(orders_of(s) for each in brought for s in sessions_of(_served(each)))
         outcome = _drain(brought, security, address, progress)
+        progress.show(outcome, surely=True)
         if not outcome.interrupted:
             for each in brought:
                 if each.lease is None:
@@ -179,13 +180,13 @@ class Progress:
         self._due = 0.0
         self._began = 0.0
 
-    def show(self, outcome: "Outcome") -> None:
-        """Tell how far it is, unless that was told a moment ago."""
+    def show(self, outcome: "Outcome", *, surely: bool = False) -> None:
+        """Tell how far it is, unless that was told a moment ago; *surely*: where lines are drawn again, do."""
         import time
 
         now = time.monotonic()
         self._began = self._began or now
-        if now < self._due:
+        if now < self._due and not (surely and self._terminal):
             return
         first, self._due = not self._due, now + (REDRAW_EVERY if self._terminal else LINES_EVERY)
         pace = outcome.records / max(now - self._began, 0.1)

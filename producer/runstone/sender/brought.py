@@ -50,7 +50,8 @@ def machine_folders(root: Path) -> list[MachineFolder]:
     """
     if (root / "sessions").is_dir():
         return [MachineFolder(root)]
-    found = [MachineFolder(path) for path in sorted(root.iterdir()) if (path / "sessions").is_dir()]
+    inside = sorted(root.iterdir()) if root.is_dir() else []
+    found = [MachineFolder(path) for path in inside if (path / "sessions").is_dir()]
     if not found:
         raise InvalidInputError(
             f"{root} is no spool: expected a folder with folders named MACHINE-BOOT in it, or one of those; "
