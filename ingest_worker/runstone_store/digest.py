@@ -53,15 +53,13 @@ class Stream:
     """What a generation holds of one stream.
 
     Attributes:
-        experiment_id: None where no ``run_started`` has come. partition: of the events topic; None, as is the
-            offset, for a stream that is no run.
-        last_offset: of the last record that was applied to it.
+        experiment_id: None where no ``run_started`` has come.
+        last_offset: of the last record that was applied to it; None for a stream that is no run.
         tables: the digest of each table that has rows of it.
     """
 
     stream: str
     experiment_id: int | None
-    partition: int | None
     last_offset: int | None
     tables: Mapping[str, str]
 
@@ -76,9 +74,9 @@ def combined(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-async def page(connection: Any, after: str, limit: int = AT_ONCE) -> list[Stream]:
-    """The next streams, at most *limit*, in the order of their ids after *after* (empty: from the first)."""
-    return await _digested(connection, await connection.fetch(_SQL["streams"], after, limit))
+async def streams(connection: Any) -> set[str]:
+    """The ids of all streams but the catalog."""
+    return {row[0] for row in await connection.fetch(_SQL["streams"])}
 
 
 async def some(connection: Any, streams: Sequence[str]) -> list[Stream]:
@@ -99,7 +97,7 @@ async def _digested(connection: Any, rows: Sequence[Any]) -> list[Stream]:
             tables[stream][table] = digest
     async for stream, digest in _points(connection, names):
         tables[stream]["points"] = digest
-    return [Stream(row[0], row[1], row[2], row[3], tables[row[0]]) for row in rows]
+    return [Stream(row[0], row[1], row[2], tables[row[0]]) for row in rows]
 
 
 async def _points(connection: Any, streams: Sequence[str]) -> AsyncIterator[tuple[str, str]]:

@@ -3,18 +3,14 @@
 -- text in the order of their keys.
 
 -- name: streams
--- The next streams after $1 in the order of their ids: id, experiment, partition and last applied offset,
--- as far as they are known. Every stream of which something was applied has a mark.
-SELECT s.stream, r.experiment_id, r.topic_partition, r.last_offset
-FROM (SELECT stream FROM marks WHERE stream > $1 AND stream <> 'catalog'
-      GROUP BY stream ORDER BY stream LIMIT $2) s
-LEFT JOIN runs r ON r.run_id = s.stream ORDER BY s.stream;
+-- Which streams are there? Every one of which something was applied has a mark.
+SELECT DISTINCT stream FROM marks WHERE stream <> 'catalog';
 
 -- name: some_streams
--- The same of the streams that are named.
-SELECT s.stream, r.experiment_id, r.topic_partition, r.last_offset
+-- Those of the streams $1 that there are: id, experiment and last applied offset, as far as they are known.
+SELECT s.stream, r.experiment_id, r.last_offset
 FROM (SELECT DISTINCT stream FROM marks WHERE stream = ANY($1::text[])) s
-LEFT JOIN runs r ON r.run_id = s.stream ORDER BY s.stream;
+LEFT JOIN runs r ON r.run_id = s.stream;
 
 -- name: run
 -- What is a run?

@@ -63,6 +63,11 @@ async def offsets(connection: Any, name: str) -> Offsets:
     return {(topic, partition): offset for topic, partition, offset in rows}
 
 
+async def offsets_here(connection: Any) -> Offsets:
+    """The same of the generation that the connection's search path names."""
+    return {(row[0], row[1]): row[2] for row in await connection.fetch(_SQL["offsets_here"])}
+
+
 async def size(connection: Any, name: str) -> int:
     """Bytes that the generation *name* takes."""
     return int(await connection.fetchval(_SQL["size"], name))

@@ -37,6 +37,10 @@ SELECT topic, partition, next_offset FROM {generation}.ingest_partitions ORDER B
 -- Where does ingest stand in each partition of a generation?
 SELECT topic, partition, next_offset FROM {generation}.ingest_partitions;
 
+-- name: offsets_here
+-- The same where the search path names the generation.
+SELECT topic, partition, next_offset FROM ingest_partitions;
+
 -- name: last_retired
 -- Which generation that still ingests was live before this one?
 SELECT generation FROM runstone_meta.generations WHERE state = 'retired' ORDER BY state_at DESC LIMIT 1;
