@@ -59,6 +59,51 @@ def test_a_run_that_is_started_at_the_exit_is_ended(train, tmp_path):
     assert points(tmp_path) == [1]
 
 
+def test_a_program_whose_exit_hook_is_the_first_to_log_ends_its_run(train, tmp_path):
+    training = train("""
+        import atexit, logging
+        def last():
+            import runstone
+            runstone.log_metric("k", 1)
+        atexit.register(last)
+    """)
+    assert training.end()[0] == 0
+    records = spool_records(tmp_path)
+    [run] = run_streams(records)
+    assert [e["status"] for e in events(records, run, "run_ended")] == ["FINISHED"]
+    assert points(tmp_path) == [1]
+
+
+def test_what_is_logged_while_the_interpreter_goes_down_is_kept(train, tmp_path):
+    training = train("""
+        import runstone
+        run = runstone.start_run()
+        class Last:
+            def __del__(self):
+                runstone.log_metric("k", 1)
+                runstone.log_text("text", "last.txt")
+        last = Last()
+    """)
+    code, err = training.end()
+    assert (code, err.count("\n")) == (0, 1), err  # the line with the run's link
+    assert points(tmp_path) == [1]
+    [session] = session_folders(tmp_path)
+    assert len(list((session / "uploads").glob("*.json"))) == 1
+
+
+def test_a_program_without_standard_streams_gives_their_numbers_to_no_file_of_the_spool(train, tmp_path):
+    training = train("""
+        import os, sys
+        sys.stderr = None
+        for number in range(3): os.close(number)
+        import runstone
+        runstone.log_param("long", "x" * 7000)
+        assert all(os.readlink(f"/proc/self/fd/{number}") == os.devnull for number in range(3))
+    """)
+    assert training.end() == (0, "")
+    assert len(run_streams(spool_records(tmp_path))) == 1
+
+
 @pytest.mark.parametrize(
     ("ending", "code", "status"),
     [
@@ -308,3 +353,23 @@ def test_sigterm_on_a_disk_that_goes_says_the_end_itself_and_waits_for_it(train,
     assert training.end()[0] == -signal.SIGTERM
     [event] = ended(tmp_path)
     assert (event["status"], event["reason"]) == ("KILLED", "the process was ended by SIGTERM")
+
+
+def test_with_nothing_to_send_to_a_program_ends_within_two_seconds(train):
+    training = train(
+        """
+        import threading, time, runstone
+        with runstone.start_run(): runstone.log_metrics({str(i): i for i in range(1000)})
+        runstone.log_text("content", "a.txt")
+        def log():
+            while True: runstone.log_metric("of a thread", 1)
+        for _ in range(3): threading.Thread(target=log, daemon=True).start()
+        time.sleep(0.1)
+        print("at its end", flush=True)
+        """,
+        RUNSTONE_OFFLINE="0",
+    )
+    assert training.line() == "at its end"
+    began = time.monotonic()
+    assert training.end()[0] == 0
+    assert time.monotonic() - began < 2
