@@ -27,6 +27,7 @@ from runstone.sender.service import Service
 from runstone.spool import launch
 from runstone.spool.layout import MachineFolder, this_machine
 from runstone.spool.session import Session
+from runstone_local.ports import free_ports
 from tests.black_hole import BlackHole
 from tests.faults.scale import times
 from tests.fix_delivery import DEADLINE, until
@@ -152,8 +153,13 @@ async def test_a_destination_that_is_away_holds_up_no_other(machine, door, start
     await way.start(*far_kafka)
     way.swallow()
     away = type(door)(door.topics, door.root)
-    away.bootstrap = "{}:{}".format(*far_kafka)
+    away.bootstrap = f"{far_kafka[0]}:{far_kafka[1]}"
     await away.start()
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+    for uri in (*[nowhere] * 70, door.uri):
+        orphan = HandmadeSession(machine, uri)
+        orphan.point("4" * 32, "loss", 1, 1.0)
+        orphan.die()
     stuck = [HandmadeSession(machine, away.uri) for _ in range(30)]
     for session in stuck:
         for i in range(10_000):
@@ -164,6 +170,7 @@ async def test_a_destination_that_is_away_holds_up_no_other(machine, door, start
     for i in range(20_000):
         well.point("6" * 32, "loss", i, 1.0)
     await until(lambda: ledger.has(well.id, "6" * 32, 20_000), "what goes elsewhere", deadline=10)
+    await until(lambda: ledger.has(orphan.id, "4" * 32, 1), "the orphan behind all those for another server")
     assert not any(session.folder.ack.exists() for session in stuck)
     for session in (*stuck, well):
         session.die()

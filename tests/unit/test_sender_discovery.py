@@ -18,17 +18,28 @@ def machine(tmp_path):
     return MachineFolder(tmp_path / "machine-boot")
 
 
+def taken(discovery, most):
+    """At most so many of dead processes, bound for the same place."""
+    left = [most]
+
+    def room(_bound):
+        left[0] -= 1
+        return left[0] + 1
+
+    return list(discovery.found(room))
+
+
 def test_of_many_dead_sessions_some_are_adopted_at_a_time_and_living_ones_always(machine):
     dead = sorted((HandmadeSession(machine, URI) for _ in range(5)), key=lambda session: session.id)
     for session in dead:
         session.die()
     lives = [HandmadeSession(machine, URI) for _ in range(3)]
     discovery = Discovery([machine])
-    first = list(discovery.found(2))
+    first = taken(discovery, 2)
     assert {s.id for s in first} == {s.id for s in (*lives, *dead[:2])}, "the oldest come first"
     assert discovery.waiting == 3
-    assert list(discovery.found(0)) == []
-    second = list(discovery.found(2))
+    assert list(discovery.found(lambda _bound: 0)) == []
+    second = taken(discovery, 2)
     assert [s.id for s in second] == [s.id for s in dead[2:4]]
     assert discovery.waiting == 1
     for session in (*first, *second):
@@ -45,11 +56,13 @@ def test_what_is_over_rests_before_it_is_removed_unless_there_is_no_room(machine
     long_ago = time.time() - 2 * GRACE
     os.utime(sessions[0].folder.json, (long_ago, long_ago))
     discovery = Discovery([machine])
-    for session in discovery.found(3):
+    for session in discovery.found(lambda _bound: 3):
         session.close()
         discovery.over(session)
     (gone,) = discovery.begin_removal()
     assert gone.name == f".gone-{sessions[0].id}"
-    assert list(discovery.found(3)) == [], "what rests is not adopted again, nor what is being deleted"
+    assert list(discovery.found(lambda _bound: 3)) == [], (
+        "what rests is not adopted again, nor what is being deleted"
+    )
     assert len(discovery.begin_removal(at_once=True)) == 2
     assert not any(session.folder.path.exists() for session in sessions)

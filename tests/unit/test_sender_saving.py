@@ -161,9 +161,9 @@ def test_a_sender_that_is_about_to_leave_sees_a_session_that_became_one_just_now
     long_ago = 1_000_000_000
     os.utime(written.machine.sessions, ns=(long_ago, long_ago))
     discovery = Discovery([written.machine])
-    assert list(discovery.found(1)) == []
+    assert list(discovery.found(lambda _bound: 1)) == []
     written.folder.json.write_bytes(told)
-    assert list(discovery.found(1)) == []
-    (session,) = discovery.found(1, surely=True)
+    assert list(discovery.found(lambda _bound: 1)) == []
+    (session,) = discovery.found(lambda _bound: 1, surely=True)
     session.close()
     discovery.close()

@@ -49,7 +49,7 @@ def test_a_folder_goes_that_never_became_a_session_and_is_nobodys(machine, hours
             segment.write(record)
         then = time.time() - hours * 3600 - 60
         os.utime(folder.path, (then, then))
-        found = [session.close() for session in Discovery([machine], kin=False).found(1)]
+        found = [session.close() for session in Discovery([machine], kin=False).found(lambda _bound: 1)]
         assert len(found) == bool(record and not locked), "what holds a record is a session all the same"
         assert folder.path.exists() == stays
         assert stays or not os.listdir(machine.sessions)
@@ -63,6 +63,6 @@ def test_what_an_earlier_boot_left_half_made_goes_at_once(tmp_path, machine):
     folder, lock = half_made(earlier, locked=False)
     os.close(lock)
     discovery = Discovery([machine])
-    assert list(discovery.found(1)) == []
+    assert list(discovery.found(lambda _bound: 1)) == []
     discovery.close()
     assert not folder.path.exists()

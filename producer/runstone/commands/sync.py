@@ -181,7 +181,7 @@ class Progress:
         self._began = 0.0
 
     def show(self, outcome: "Outcome", *, surely: bool = False) -> None:
-        """Tell how far it is, unless that was told a moment ago; *surely*: where lines are drawn again, do."""
+        """Tell how far it is, unless that was told a moment ago; *surely*: do, on a terminal."""
         import time
 
         now = time.monotonic()

@@ -55,9 +55,11 @@ class Session:
     """One writing process and one destination; used on the sender's loop.
 
     Attributes:
+        logged_for: the tracking URI that its process was given.
         program: what its process calls itself. alive: its lock was held when it was looked at last.
         link: to which its unacknowledged slabs were submitted; None where nothing was yet.
         installation: to which it has sent something; it stays with that one.
+        bound_installation: the same, as it was when it was adopted.
         broken: reading it failed; it is tried again in a moment.
         outstanding: slabs in order. ended: its end has been published. uploading: artifacts wait.
         elsewhere: it is of an earlier boot, or of another machine.
@@ -67,6 +69,7 @@ class Session:
         self.folder = folder
         self.id = folder.session
         self.uri = uri
+        self.logged_for = uri
         self.program = ""
         self.alive = True
         self.link: Link | None = None
@@ -80,7 +83,7 @@ class Session:
         self.progress = Progress.from_json(told)
         self._next_seqs = {name: stream.next_seq for name, stream in self.progress.streams.items()}
         self._installation = folder.path / "installation"
-        self.installation = _text(self._installation)
+        self.installation = self.bound_installation = _text(self._installation)
         self.acknowledged = self._saved = read_ack(folder, removed=told is not None)
         self.progress.blind = told is None and self.acknowledged.segment > 1
         self.tail = Tail(folder, self.acknowledged, self.progress.replay)

@@ -14,7 +14,8 @@ of its own, which waits for the lease for a moment.
              removed ◄──`GRACE` after its last word── resting ◄── over
 
 Sessions of dead processes may be many thousands (the jobs of a month without a server), and each that is
-adopted costs memory and descriptors, hence the waiting.
+adopted costs memory and descriptors, hence the waiting: in a queue for each place they are bound for, so that
+those whose server is gone for good keep no others.
 """
 
 import logging
@@ -22,10 +23,10 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from runstone.sender.adoption import GRACE, Session, lives
 from runstone.sender.lease import Lease
@@ -43,6 +44,13 @@ KIN_AGAIN: Final = 30.0
 """Seconds between looks at the folders of kin."""
 
 _GONE_PREFIX: Final = ".gone-"
+
+
+class Bound(NamedTuple):
+    """A tracking URI, and the id of the installation there that has got something already, else empty."""
+
+    uri: str
+    installation: str
 
 
 @dataclass(slots=True)
@@ -95,7 +103,7 @@ class Discovery:
         self._kin: list[_Kin] = []
         self._kin_due = 0.0 if kin else float("inf")
         self._known: set[str] = set()
-        self._waiting: deque[SessionFolder] = deque()
+        self._waiting: dict[Bound, deque[SessionFolder]] = {}
         self._resting: dict[str, tuple[float, SessionFolder]] = {}
         self.unusable: dict[str, str] = {}
 
@@ -108,13 +116,14 @@ class Discovery:
     @property
     def waiting(self) -> int:
         """How many sessions of dead processes wait for room."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
-    def found(self, room: int, *, surely: bool = False) -> Iterator[Session]:
+    def found(self, room: Callable[[Bound], int], *, surely: bool = False) -> Iterator[Session]:
         """Sessions to be adopted now. Costs a system call per folder where nothing changed.
 
         Args:
-            room: so many of dead processes at most; those of living ones always.
+            room: how many sessions of dead processes may be adopted that are bound for there; asked before
+                each. Those of living processes are adopted always.
             surely: look into every folder now, also those that were no sessions a moment ago.
         """
         for listing in self._listings:
@@ -123,17 +132,8 @@ class Discovery:
         if time.monotonic() > self._kin_due:
             self._kin_due = time.monotonic() + KIN_AGAIN
             self._look_after_kin()
-        while self._waiting and room > 0:
-            folder = self._waiting.popleft()
-            if session := self._adopt(folder):
-                room -= 1
-                yield session
-            elif not self._of_kin(folder):
-                self._known.discard(folder.session)
-                for listing in self._listings:
-                    listing.incomplete = True
-            else:
-                self._part(folder.session)
+        for bound in list(self._waiting):
+            yield from self._of_those_waiting(bound, room)
 
     def over(self, session: Session) -> None:
         """A session has nothing left to be done, and was closed: its folder stays for the rest of `GRACE`."""
@@ -159,6 +159,24 @@ class Discovery:
             self._known.discard(session)
         return gone
 
+    def _of_those_waiting(self, bound: Bound, room: Callable[[Bound], int]) -> Iterator[Session]:
+        waiting = self._waiting[bound]
+        while waiting and room(bound) > 0:
+            folder = waiting.popleft()
+            if session := self._adopt(folder):
+                yield session
+            elif not self._of_kin(folder):
+                self._known.discard(folder.session)
+                for listing in self._listings:
+                    listing.incomplete = True
+            else:
+                self._part(folder.session)
+        if not waiting:
+            del self._waiting[bound]
+
+    def _wait(self, folder: SessionFolder) -> None:
+        self._waiting.setdefault(bound_for(folder), deque()).append(folder)
+
     def _list(self, listing: _Listing) -> Iterator[Session]:
         listing.listed = time.monotonic()
         listing.incomplete = False
@@ -171,7 +189,7 @@ class Discovery:
                 continue
             self._known.add(name)
             if not lives(folder):
-                self._waiting.append(folder)
+                self._wait(folder)
             elif session := self._adopt(folder):
                 yield session
             else:
@@ -195,9 +213,7 @@ class Discovery:
 
     def _adopt(self, folder: SessionFolder) -> Session | None:
         told = read_json(folder.json) or {}
-        uri = told.get("uri")
-        if not isinstance(uri, str):
-            uri = _uri_of_segments(folder)
+        uri = uri_of(folder)
         if not uri:
             self._say_once(folder, "neither session.json nor a segment tells where it belongs")
             return None
@@ -248,7 +264,7 @@ class Discovery:
                         shutil.rmtree(path, ignore_errors=True)
             elif name not in self._known and self._is_session(folder) and not lives(folder):
                 self._known.add(name)
-                self._waiting.append(folder)
+                self._wait(folder)
                 kin.sessions.add(name)
 
     def _of_kin(self, folder: SessionFolder) -> bool:
@@ -274,6 +290,21 @@ class Discovery:
             self._say_once(folder, f"it cannot be removed: {wrong}")
             return None
         return gone
+
+
+def bound_for(folder: SessionFolder) -> Bound:
+    """Where the records of a session go, as far as it is known."""
+    try:
+        installation = (folder.path / "installation").read_text().strip()
+    except OSError:
+        installation = ""
+    return Bound(uri_of(folder), installation)
+
+
+def uri_of(folder: SessionFolder) -> str:
+    """The tracking URI that a session was logged for; empty where nothing tells any more."""
+    uri = (read_json(folder.json) or {}).get("uri")
+    return uri if isinstance(uri, str) else _uri_of_segments(folder)
 
 
 def _names(sessions: Path) -> list[str]:

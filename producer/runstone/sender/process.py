@@ -54,7 +54,7 @@ def send(spool: Path) -> int:
         security = kafka_settings()
     except InvalidInputError as wrong:
         log.warning("%s", wrong)
-        for session in Discovery([folder], kin=False).found(sys.maxsize):
+        for session in Discovery([folder], kin=False).found(lambda _bound: 1):
             leave_finding(folder, session.uri, f"nothing can be sent: {wrong}")
         return 2
     while True:

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, Final
 from runstone.sender.adoption import Session
 from runstone.sender.delivery import Delivery, Sent
 from runstone.sender.destinations import Destination
-from runstone.sender.discovery import Discovery
+from runstone.sender.discovery import Bound, Discovery
 from runstone.sender.heard import Heartbeats
 from runstone.sender.lease import Lease
 from runstone.sender.liveness import end_session
@@ -37,7 +38,9 @@ ROUND_LEAST: Final = 0.005
 """Seconds between rounds, unless there is a backlog: the next one finds more, and nobody need wake us."""
 
 ADOPTED_MOST: Final = 64
-"""Sessions of dead processes that are worked on at a time: each costs memory, however little it left."""
+ADOPTED_LEAST: Final = 4
+"""Sessions of dead processes that are worked on at a time: each costs memory, however little it left. The
+places that they are bound for share them, and each gets the least."""
 
 TELL_EVERY: Final = 60.0
 """Seconds between lines in the log about what was sent."""
@@ -163,8 +166,7 @@ class Service:
         self._waking.stir()
 
     def _adopt(self, *, surely: bool = False) -> None:
-        gone = sum(not session.alive for session in self._delivery.sessions.values())
-        for session in self._discovery.found(ADOPTED_MOST - gone, surely=surely):
+        for session in self._discovery.found(self._room, surely=surely):
             session.look()
             if self._address:
                 session.uri = self._address(session)
@@ -178,6 +180,15 @@ class Service:
             destination.used(1)
         for session in self._delivery.sessions.values():
             self._attach(session)
+
+    def _room(self, bound: Bound) -> int:
+        """How many sessions more of dead processes may be adopted that are bound for there."""
+        working = Counter(
+            Bound(session.logged_for, session.bound_installation)
+            for session in self._delivery.sessions.values()
+            if not (session.alive or session.ended)
+        )
+        return max(ADOPTED_LEAST, ADOPTED_MOST // len(working.keys() | {bound})) - working[bound]
 
     def _attach(self, session: Session) -> None:
         link = self._destinations[session.uri].link
