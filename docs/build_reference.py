@@ -35,7 +35,16 @@ active run; where there is none, one is started, and ended at exit.
 _SECTION: Final = re.compile(r"(Args|Raises|Returns|Attributes):")
 _ITEM: Final = re.compile(r"(\*{0,2}\w+(?:, \w+)*): (.*)", re.DOTALL)
 _DELEGATES: Final = re.compile(r"`Run\.(\w+)` of the active run\.")
-_SHOWN: Final = ("Client", "Run", "RunInfo", "Completeness")
+_SHOWN: Final = (
+    "Client",
+    "Run",
+    "RunInfo",
+    "Completeness",
+    "EventReader",
+    "LedgerEvent",
+    "Point",
+    "Unreadable",
+)
 
 _FOR_ADAPTERS: Final = {"add_context", "appended", "begin", "conclude", "forked", "open_run", "record"}
 """Methods that other parts of Runstone call."""
@@ -47,6 +56,7 @@ class Sources(NamedTuple):
     """What the page is about: the module's functions by name, classes, exceptions."""
 
     names: list[str]
+    reading: Function
     classes: dict[str, ast.ClassDef]
     exceptions: list[ast.ClassDef]
 
@@ -61,12 +71,13 @@ def read() -> Sources:
     )
     classes = {
         node.name: node
-        for module in ("client", "run", "run_info")
+        for module in ("client", "run", "run_info", "ledger/reader", "ledger/items")
         for node in _parsed(module).body
         if isinstance(node, ast.ClassDef)
     }
+    reading = next(node for node in _parsed("reading").body if isinstance(node, Function))
     exceptions = [node for node in _parsed("exceptions").body if isinstance(node, ast.ClassDef)]
-    return Sources(names, classes, [node for node in exceptions if node.name in names])
+    return Sources(names, reading, classes, [node for node in exceptions if node.name in names])
 
 
 def page(sources: Sources) -> str:
@@ -78,6 +89,9 @@ def page(sources: Sources) -> str:
         delegated = _DELEGATES.fullmatch(_doc(client[name]).strip())
         told = run[delegated[1]] if delegated else client[name]
         parts.append(_told(f"runstone.{name}", client[name], _doc(told)))
+    reading = sources.reading
+    signature = _signature(f"runstone.{reading.name}", reading, bound=False)
+    parts.append(f"### runstone.{reading.name}\n\n```text\n{signature}\n```\n\n{_markdown(_doc(reading))}")
     for name in _SHOWN:
         parts.append(f"## {name}\n\n{_markdown(_doc(sources.classes[name]))}")
         methods = _methods(sources.classes[name])
@@ -122,9 +136,9 @@ def _told(title: str, node: Function, doc: str) -> str:
     return f"### {title}\n\n```text\n{_signature(title, node)}\n```\n\n{_markdown(doc)}"
 
 
-def _signature(title: str, node: Function) -> str:
+def _signature(title: str, node: Function, *, bound: bool = True) -> str:
     arguments = ast.arguments(**{field: getattr(node.args, field) for field in node.args._fields})
-    arguments.args = arguments.args[1:]  # self
+    arguments.args = arguments.args[bound:]  # self
     returns = "" if node.returns is None or node.name == "__init__" else f" -> {_type(node.returns)}"
     parts = list(_parts(arguments))
     line = f"{title}({', '.join(parts)}){returns}"

@@ -7,7 +7,8 @@ A mark is the highest seq seen and the ranges below it that have not come. A ran
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-Range = tuple[int, int]
+from runstone.events import seq_ranges
+from runstone.events.seq_ranges import Range
 
 
 @dataclass(slots=True)
@@ -32,35 +33,11 @@ class Mark:
         What was seen already is left out, what fills a missing range shrinks it, and what lies between the
         highest seq and *low* becomes missing.
         """
-        new: list[Range] = []
-        if self.missing and low <= self.high_seq:
-            still: list[Range] = []
-            for a, b in self.missing:
-                x, y = max(a, low), min(b, end)
-                if x >= y:
-                    still.append((a, b))
-                    continue
-                new.append((x, y))
-                still += [part for part in ((a, x), (y, b)) if part[0] < part[1]]
-            self.missing = tuple(still)
-        start = max(low, self.high_seq + 1)
-        if start < end:
-            self._note_missing(start)
-            new.append((start, end))
-            self.high_seq = end - 1
+        new, self.high_seq, self.missing = seq_ranges.claim(self.high_seq, self.missing, low, end)
         return new
 
     def leave_out(self, end: int) -> None:
         """Count every seq below *end* that has not come as missing; those applied before stay applied."""
         if end - 1 > self.high_seq:
-            self._note_missing(end)
+            self.missing = seq_ranges.with_missing(self.high_seq, self.missing, end)
             self.high_seq = end - 1
-
-    def _note_missing(self, end: int) -> None:
-        start = self.high_seq + 1
-        if start >= end:
-            return
-        if self.missing and self.missing[-1][1] == start:
-            self.missing = (*self.missing[:-1], (self.missing[-1][0], end))
-        else:
-            self.missing = (*self.missing, (start, end))

@@ -16,6 +16,7 @@ from runstone_store import kafka_settings
 from runstone_store.configuration import catalog_topic, events_topic
 
 _POLL_MS: Final = 250
+_FETCH_WAIT_MS: Final = 50
 
 Span = tuple[int, int]
 """Offsets ``low … end - 1``."""
@@ -32,6 +33,7 @@ def _consumer(bootstrap: str) -> Any:
         bootstrap_servers=bootstrap,
         auto_offset_reset="none",
         enable_auto_commit=False,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
         max_partition_fetch_bytes=limits.TOPIC_MAX + limits.MIB,
         **kafka_settings.security(),
     )

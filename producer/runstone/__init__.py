@@ -21,6 +21,7 @@ from runstone.exceptions import (
     RunstoneError,
     ServerError,
 )
+from runstone.reading import read_events
 from runstone.run import Run
 
 _everybodys = Client()
@@ -83,6 +84,7 @@ __all__ = [
     "log_series",
     "log_table",
     "log_text",
+    "read_events",
     "set_experiment",
     "set_note",
     "set_tag",
