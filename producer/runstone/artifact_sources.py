@@ -74,9 +74,10 @@ def located(path: str | os.PathLike[str]) -> Path:
         found = Path(path)
         os.stat(path)  # noqa: PTH116  # Path("") is the current folder, which nobody means
         return found.absolute()
-    except (OSError, TypeError, ValueError) as wrong:
+    except Exception as wrong:  # a foreign type's __fspath__ may raise anything
+        reason = getattr(wrong, "strerror", None) or f"{wrong}"
         raise InvalidInputError(
-            f"the artifact {shown(path)} is no file or folder that exists and can be read ({wrong})"
+            f"the artifact {shown(path)} is no file or folder that exists and can be read ({reason})"
         ) from None
 
 

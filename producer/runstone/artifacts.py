@@ -75,7 +75,10 @@ def order_upload(
 
 def media_type(path: str) -> str:
     """What the file's name says it holds."""
-    import mimetypes  # noqa: PLC0415  # importing runstone must stay cheap
+    try:
+        import mimetypes  # noqa: PLC0415  # importing runstone must stay cheap
+    except ImportError:  # a finaliser logs, and the interpreter that goes down imports nothing more
+        return "application/octet-stream"
 
     return mimetypes.guess_type(path)[0] or "application/octet-stream"
 

@@ -67,6 +67,7 @@ def dataset_input(
     schema: str | Mapping[str, str],
     tags: Mapping[str, Any],
     time: int,
+    strict: bool = False,
 ) -> DatasetInput:
     """The event for *dataset*; what is not empty is taken as given, the rest is found out.
 
@@ -74,20 +75,19 @@ def dataset_input(
         InvalidInputError: nothing is known about data of this kind and no digest is given, or a text is not
             what it must be.
     """
-    found: dict[str, str] = {}
-    if _of_mlflow(dataset):
-        found = {key: value for key, value in dataset.to_dict().items() if isinstance(value, str)}
-    elif (described := _described(dataset)) is not None:
-        found = described._asdict()
-    elif not (digest and name):
+    for what, given in (("name", name), ("digest", digest), ("context", context), ("source", origin)):
+        if not isinstance(given, str):
+            raise InvalidInputError(f"log_input: {what} must be a text, found {shown(given)}")
+    found = _found_out(dataset)
+    if not found and not (digest and name):
         raise InvalidInputError(
             "log_input: expected a pandas DataFrame, a numpy array, a dict of columns or an MLflow dataset; "
             f"of {type(dataset).__name__} give name and digest yourself"
         )
     if origin or "source" not in found:
         found |= _source(origin)
-    if schema:
-        found["schema"] = schema if isinstance(schema, str) else _column_schema(schema.items())
+    if told := schema if isinstance(schema, str) else _schema_given(schema):
+        found["schema"] = told
     return DatasetInput(
         name=_bounded("name", name or found.get("name", "dataset"), NAME_MAX),
         digest=_bounded("digest", digest or found["digest"], DIGEST_MAX),
@@ -96,14 +96,48 @@ def dataset_input(
         source=_field("source", found["source"]),
         schema=_field("schema", found.get("schema", "")),
         profile=_field("profile", found.get("profile", "")),
-        tags=_tags(context, tags),
+        tags=_tags(context, tags, strict=strict),
     )
 
 
-def _tags(context: str, tags: Mapping[str, Any]) -> dict[str, str]:
+def _found_out(dataset: Any) -> dict[str, str]:
+    """What a dataset of a known kind says of itself; nothing of others."""
+    try:
+        if _of_mlflow(dataset):
+            return {key: value for key, value in dataset.to_dict().items() if isinstance(value, str)}
+        described = _described(dataset)
+    except Exception as wrong:  # foreign types may raise anything
+        raise InvalidInputError(
+            f"log_input: data of type {type(dataset).__name__} cannot be described "
+            f"({type(wrong).__name__}: {wrong}); give name and digest without it"
+        ) from None
+    return {} if described is None else described._asdict()
+
+
+def _schema_given(schema: object) -> str:
+    try:
+        types = [(str(name), str(kind)) for name, kind in schema.items()]  # type: ignore[attr-defined]
+    except Exception:  # whatever else has, or has not, something called items
+        raise InvalidInputError(
+            "log_input: schema must be a dict of column names and their types, or a text of MLflow's form; "
+            f"found {shown(schema)}"
+        ) from None
+    return _column_schema(types) if types else ""
+
+
+def _tags(context: str, tags: Mapping[str, Any], *, strict: bool) -> dict[str, str]:
     if not isinstance(tags, Mapping):
         raise InvalidInputError(f"log_input: tags must be a dict, found {type(tags).__name__}")
-    found = {checked_key(key, "tag"): text(value, TAG_VALUE_MAX)[0] for key, value in tags.items()}
+    found = {}
+    for name, value in tags.items():
+        key = checked_key(name, "tag")
+        found[key], altered = text(value, TAG_VALUE_MAX)
+        if altered and strict:
+            raise InvalidInputError(
+                f"log_input: tag {key!r} would be {altered}; RUNSTONE_STRICT=1 does not allow it"
+            )
+        if altered:
+            notices.warn_once("altered input tag", f"tag {key!r} of a dataset was {altered}")
     return found | ({CONTEXT_TAG: _bounded("context", context, TAG_VALUE_MAX)} if context else {})
 
 
@@ -126,8 +160,6 @@ def _field(what: str, value: str) -> str:
 
 def _source(origin: str) -> dict[str, str]:
     """Where the data comes from: a path or URI, else the program that logs it."""
-    if not isinstance(origin, str):
-        raise InvalidInputError(f"log_input: source must be a text, found {type(origin).__name__}")
     if not origin:
         tags = {
             "mlflow.user": quick_context(-1)["user"],

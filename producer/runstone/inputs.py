@@ -22,6 +22,9 @@ _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _RUN_ID: Final = re.compile("[0-9a-f]{32}")
 _SHOWN_MOST: Final = 80
 
+MEASURED_MOST: Final = 500
+"""Characters of a model's id, a dataset's name or digest beside a metric's key; MLflow's longest."""
+
 
 def checked_key(key: object, what: str) -> str:
     """*key* as a plain text. *what* it is the key of: "metric", "param", "tag"."""
@@ -43,6 +46,22 @@ def checked_key(key: object, what: str) -> str:
 def check_series_key(key: object) -> None:
     """Raise unless *key* can name a metric, or a metric of a model or dataset."""
     checked_key(key[0] if type(key) is SeriesKey else key, "metric")
+
+
+def measured(model_id: object, dataset: object) -> tuple[str, str, str]:
+    """What a point was measured of: a model's id, a dataset's name and digest; each may be empty."""
+    if not isinstance(dataset, (tuple, list)) or len(dataset) != 2:
+        raise InvalidInputError(f"dataset: expected the pair (name, digest), found {shown(dataset)}")
+    for what, part in (
+        ("model_id", model_id),
+        ("dataset's name", dataset[0]),
+        ("dataset's digest", dataset[1]),
+    ):
+        if not isinstance(part, str) or len(part) > MEASURED_MOST:
+            raise InvalidInputError(
+                f"{what}: expected a text of at most {MEASURED_MOST} characters, found {shown(part)}"
+            )
+    return clean(str(model_id)), clean(str(dataset[0])), clean(str(dataset[1]))
 
 
 def number(value: object, key: object) -> float:

@@ -140,10 +140,12 @@ def exit_reason(code: object) -> str:
 
 
 def _install() -> None:
-    global _hooked  # noqa: PLW0603  # a process has one set of hooks
+    global _hooked, _is_left  # noqa: PLW0603  # a process has one set of hooks
     if _hooked:
         return
     _hooked = True
+    if getattr(threading, "_SHUTTING_DOWN", False):  # an exit hook logs first: those added now are not run
+        _is_left = True
     atexit.register(_at_exit)
     _chain_excepthook()
     _chain_exit()

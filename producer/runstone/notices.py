@@ -12,6 +12,8 @@ _said: Final[set[str]] = set()
 
 def say(line: str) -> None:
     """Write ``runstone: line`` to stderr; where that is closed or full, nothing happens."""
+    if sys.stderr is None:  # print would take stdout, which is the program's own
+        return
     try:
         print(f"runstone: {line}", file=sys.stderr, flush=True)
     except (

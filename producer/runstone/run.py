@@ -37,6 +37,7 @@ from runstone.inputs import (
     checked_artifact_path,
     checked_key,
     checked_status,
+    measured,
     number,
     numbers,
     seconds,
@@ -58,9 +59,6 @@ if TYPE_CHECKING:
 NS_PER_MS: Final = 1_000_000
 LATEST_POINT_MS: Final = (2**64 - 1) // NS_PER_MS
 """The last time, in the year 2554, that a point's record can hold; later ones are records of a series."""
-
-MEASURED_MOST: Final = 500
-"""Characters of a model's id, a dataset's name or digest beside a metric's key; MLflow's longest."""
 
 SERIES_MOST: Final = 4000
 """Points of one record, so that it stays below the size of an event as JSON at its longest."""
@@ -198,8 +196,8 @@ class Run:
         if time is not None and (type(time) is not int or not 0 <= time <= LATEST_POINT_MS):
             time = time_numbers([time], key)[0]
         name: str | SeriesKey = key
-        if model_id or dataset != ("", ""):
-            name = SeriesKey(key, *(text(part, MEASURED_MOST)[0] for part in (model_id, *dataset)))
+        if model_id != "" or dataset != ("", ""):
+            name = SeriesKey(key, *measured(model_id, dataset))
         try:
             if time is None or time <= LATEST_POINT_MS:
                 self._point(self._stream, name, value, step, None if time is None else time * NS_PER_MS)
@@ -333,6 +331,7 @@ class Run:
             schema=schema,
             tags={} if tags is None else tags,
             time=now_ms(),
+            strict=self._strict,
         )
         self._event(found)
 
@@ -372,10 +371,14 @@ class Run:
         """Record a text as the artifact *artifact_file*, a path within the run. Raises as `log_artifact`."""
         if not isinstance(text, str):
             raise InvalidInputError(f"log_text: expected a text, found {type(text).__name__}")
+        path = checked_artifact_path(artifact_file, "artifact_file")
         content = text.encode(errors="replace")
-        self._upload(
-            checked_artifact_path(artifact_file, "artifact_file"), lambda target: _write(target, content)
-        )
+        if self._strict and content.decode() != text:
+            raise InvalidInputError(
+                f"artifact {path!r} would have half surrogate pairs replaced; RUNSTONE_STRICT=1 does not "
+                "allow it"
+            )
+        self._upload(path, lambda target: _write(target, content))
 
     def log_dict(self, dictionary: Any, artifact_file: str) -> None:
         """Record an object of dicts, lists and scalars as JSON. What JSON lacks becomes its text.
@@ -561,7 +564,8 @@ class Run:
     def wait_until_queryable(self, timeout: float = 30.0) -> bool:
         """Whether, within *timeout* seconds, all that was logged here so far can be read through the API.
 
-        False means: not yet; or never, once the store has refused an artifact of this run for good.
+        False means: not yet; or never, once the store has refused an artifact of this run for good. With
+        RUNSTONE_DISABLED=1 nothing was logged, and the answer is True.
 
         Raises:
             InvalidInputError: *timeout* is no number.
@@ -569,6 +573,8 @@ class Run:
         from runstone.queryable import wait_until_queryable  # noqa: PLC0415  # importing runstone must stay cheap
 
         deadline = time.monotonic() + seconds(timeout)
+        if self._session.disabled:
+            return True
         uploads = self._session.uploads.of(self.run_id)
         appended = self._stream.next_seq
         if not self._session.wait_acknowledged(deadline, uploads):

@@ -153,6 +153,9 @@ def test_a_schema_that_is_too_large_keeps_its_first_columns_and_fits_an_event(lo
         ({"dataset": {"x": [1]}, "tags": {"": 1}}, "a tag's key"),
         ({"dataset": {"x": [1]}, "tags": 1}, "tags must be a dict"),
         ({"dataset": {"x": [1]}, "source": 1}, "source must be a text"),
+        ({"dataset": {"x": [1]}, "context": np.zeros(2)}, "context must be a text"),
+        ({"dataset": {"x": [1]}, "schema": [1]}, "schema must be a dict"),
+        ({"dataset": {"x": {1: {}, "a": {}}}}, "cannot be described"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(logged, given, what):

@@ -192,6 +192,9 @@ def test_a_point_may_have_its_own_time_and_be_of_a_model_or_dataset(client, reco
             {"step": 2**63},
             {"value": "1"},
             {"key": ""},
+            {"model_id": "m" * 501},
+            {"dataset": "name"},
+            {"dataset": ("name", 1)},
         ):
             with pytest.raises(InvalidInputError):
                 run.log_point(**{"key": "k", "value": 1.0, **wrong})
@@ -245,8 +248,14 @@ def test_a_long_or_unholdable_text_is_altered_and_the_run_says_so(client, record
 def test_strict_refuses_what_would_be_altered(monkeypatch, tmp_path):
     monkeypatch.setenv("RUNSTONE_STRICT", "1")
     client = runstone.Client(URI, spool=tmp_path)
-    with client.start_run() as run, pytest.raises(InvalidInputError, match="RUNSTONE_STRICT"):
-        run.log_params({"fine": 1, "long": "x" * 6001})
+    with client.start_run() as run:
+        for call in (
+            lambda: run.log_params({"fine": 1, "long": "x" * 6001}),
+            lambda: run.log_input({"x": [1]}, tags={"long": "x" * 501}),
+            lambda: run.log_text("half a pair: \ud800", "a.txt"),
+        ):
+            with pytest.raises(InvalidInputError, match="RUNSTONE_STRICT"):
+                call()
     assert events(spool_records(tmp_path), run.run_id, "param") == []
 
 
@@ -385,6 +394,7 @@ def test_disabled_calls_do_nothing(monkeypatch, tmp_path, capsys):
         run.log_param("k", 1)
         run.log_text("x", "a.txt")
     assert client.flush(0)
+    assert run.wait_until_queryable(30)
     assert not (tmp_path / "spool").exists()
     assert capsys.readouterr().err == ""
 
@@ -449,6 +459,13 @@ def test_starting_a_run_says_once_where_it_is(client, capsys, monkeypatch, tmp_p
     monkeypatch.setenv("RUNSTONE_QUIET", "1")
     runstone.Client(URI, spool=tmp_path).start_run().end()
     assert capsys.readouterr().err == ""
+
+
+def test_a_program_without_stderr_has_nothing_written_to_its_stdout(client, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    with client.start_run():
+        pass
+    assert capsys.readouterr().out == ""
 
 
 def test_a_finding_of_the_sender_is_shown_once(client, tmp_path, capsys):

@@ -27,7 +27,7 @@ from runstone import notices
 from runstone.events.identity import new_session_id
 from runstone.events.limits import KIB, MIB
 from runstone.inputs import clean
-from runstone.spool import forking
+from runstone.spool import forking, standard_streams
 from runstone.spool.allocation import SegmentFile, allocation_binds, create_segment
 from runstone.spool.artifact_room import ARTIFACT_LIMIT, ArtifactRoom
 from runstone.spool.file_systems import NETWORK, file_system_of
@@ -80,7 +80,7 @@ class Session:
         uri: the destination. writer: appends to its streams. launcher: keeps a sender alive.
         folder: the session's files; None as long as nothing was appended.
         artifact_room: the room that files to be uploaded have.
-        uploads: those that were ordered here.
+        uploads: those that were ordered here. disabled: whatever is appended is dropped on purpose.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Session:
         self.artifact_room = ArtifactRoom(self._machine, artifact_limit, limit)
         self.launcher = Launcher(root, self._machine, offline=offline or disabled)
         self.writer = Writer(self.next_segment, self._id, self._check, self._full, self._note_refused)
-        self._disabled = self.writer.dead = disabled
+        self.disabled = self.writer.dead = disabled
         self.folder: SessionFolder | None = None
         self.uploads = OrderedUploads()
         self._mapped = False
@@ -193,6 +193,7 @@ class Session:
         folder = None
         generation = forking.generation
         try:
+            standard_streams.occupy()
             self._machine.make()
             self.launcher.check()
             folder = self._machine.session(new_session_id())
@@ -326,7 +327,7 @@ class Session:
     def acknowledged(self, position: tuple[int, int]) -> bool:
         """Whether the broker has acknowledged everything before *position* (segment number, offset)."""
         if self.writer.dead or self.writer.undeclared or self.folder is None:
-            return self._disabled or (position == (0, 0) and not (self.writer.dead or self.writer.undeclared))
+            return self.disabled or (position == (0, 0) and not (self.writer.dead or self.writer.undeclared))
         try:
             found = self.folder.ack.read_bytes()
         except OSError:
@@ -461,9 +462,9 @@ def _remove(folder: Path) -> None:
 
 def user_name() -> str:
     """Who runs this process, as its environment or the system says."""
-    import getpass  # noqa: PLC0415  # importing runstone must stay cheap
-
     try:
+        import getpass  # noqa: PLC0415  # importing runstone must stay cheap
+
         return clean(getpass.getuser())
     except (OSError, KeyError, ImportError):
         return str(os.getuid())
