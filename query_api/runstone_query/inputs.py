@@ -19,8 +19,8 @@ _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 
 _NAMES_MAX: Final = 1000
 
-FRESHNESS: Final = ("consistent", "min_offset")
-"""Query parameters of every read: what it must have seen (`runstone_query.reading`)."""
+OF_EVERY_READ: Final = ("consistent", "min_offset", "generation")
+"""Query parameters of every read: what it must have seen, of which generation (`runstone_query.reading`)."""
 
 
 async def body(request: web.Request, fields: Collection[str]) -> Mapping[str, object]:
@@ -54,8 +54,8 @@ async def body(request: web.Request, fields: Collection[str]) -> Mapping[str, ob
 
 
 def query(request: web.Request, fields: Collection[str]) -> Mapping[str, str]:
-    """The query parameters of *request*: none but *fields* and `FRESHNESS`, none twice."""
-    fields = (*fields, *FRESHNESS)
+    """The query parameters of *request*: none but *fields* and `OF_EVERY_READ`, none twice."""
+    fields = (*fields, *OF_EVERY_READ)
     accepted = ", ".join(fields)
     found: dict[str, str] = {}
     for name, value in request.query.items():

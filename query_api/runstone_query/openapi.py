@@ -13,7 +13,7 @@ _EVERYWHERE: Final = (500, 503)
 """Statuses that any route may answer: a fault of the server, a database that is away."""
 
 
-_FRESHNESS: Final = (
+_OF_EVERY_READ: Final = (
     in_query(
         "consistent",
         "true: the answer has seen everything that Kafka holds at this moment; 503 where it cannot in time",
@@ -24,6 +24,12 @@ _FRESHNESS: Final = (
         "PARTITION:NEXT_OFFSET, several joined by commas: the answer has seen the records before them in the "
         "events topic; 503 where it cannot in time",
         {"type": "string", "pattern": "^[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*$"},
+    ),
+    in_query(
+        "generation",
+        "the generation of the read model to ask ('runstone replay status' lists them), such as one that was "
+        "built until a time; without it the live one. 404 where there is none of that name",
+        {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"},
     ),
 )
 
@@ -65,7 +71,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "parameters": [*route.parameters, *(_FRESHNESS if route.reads else ())],
+        "parameters": [*route.parameters, *(_OF_EVERY_READ if route.reads else ())],
         "responses": responses,
     }
     if route.body is not None:

@@ -28,6 +28,26 @@ def query_hash(query: object) -> str:
     return hashlib.sha256(orjson.dumps(query, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
+class OtherGenerationError(Problem):
+    """A token of another generation than the one that is read; whoever reads may go on in the token's.
+
+    Attributes:
+        generation: the token's.
+    """
+
+    def __init__(self, generation: str, read: str) -> None:
+        super().__init__(
+            400,
+            "stale-page-token",
+            f"page_token: the read model has been replaced by {read} since this token was given "
+            f"(by {generation}), which is gone; begin again with the first page",
+            field="page_token",
+            found=f"a token of {generation}",
+            accepted=f"a token of {read}",
+        )
+        self.generation = generation
+
+
 def encode(generation: str, query: str, values: Sequence[SortValue]) -> str:
     """The token of the page after the row whose sort columns are *values*."""
     listed = [value_to_json(value) if isinstance(value, float) else value for value in values]
@@ -54,15 +74,7 @@ def decode(token: str, generation: str, query: str, types: Sequence[ColumnType])
     if of_query != query:
         raise invalid("page_token", "a token of another query", _ACCEPTED)
     if of_generation != generation:
-        raise Problem(
-            400,
-            "stale-page-token",
-            f"page_token: the read model has been replaced by {generation} since this token was given "
-            f"(by {of_generation}); begin again with the first page",
-            field="page_token",
-            found=f"a token of {of_generation}",
-            accepted=f"a token of {generation}",
-        )
+        raise OtherGenerationError(of_generation, generation)
     if len(values) != len(types):
         raise invalid("page_token", token, _ACCEPTED)
     try:

@@ -20,9 +20,11 @@ async def read(request: web.Request, question: Callable[[Snapshot], Awaitable[An
     """What *question* answers, in a snapshot that has seen what header and query of *request* ask for.
 
     Raises:
-        Problem: 400 for a header or query that is wrong, 503 where the answer cannot be given in time.
+        Problem: 400 for a header or query that is wrong, 404 for a generation that is not there, 503 where
+            the answer cannot be given in time.
     """
-    return await request.app[MODEL].read(question, await _wanted(request))
+    generation = request.query.get("generation")
+    return await request.app[MODEL].read(question, await _wanted(request), generation)
 
 
 async def read_for_gateway(request: web.Request, question: Callable[[Snapshot], Awaitable[Answer]]) -> Answer:
@@ -44,7 +46,8 @@ def of_header(request: web.Request) -> AtLeast:
 
 
 async def _wanted(request: web.Request) -> AtLeast:
-    wanted = of_header(request)
+    # a picture of the past need not have what was written through the gateway
+    wanted = {} if "generation" in request.query else of_header(request)
     if "min_offset" in request.query:
         topic = request.app[CONFIGURATION].topics["events"]
         wanted = at_least.joined(wanted, at_least.from_min_offset(request.query["min_offset"], topic))

@@ -25,7 +25,7 @@ class Route:
         answer: the JSON schema of the answer, or null where it is a file.
         parameters: OpenAPI's parameter objects. body: the JSON schema of the request's body, or null.
         problems: the statuses it may answer besides 200 and those that every route may.
-        reads: whether it reads the model, and so takes the parameters of `inputs.FRESHNESS`.
+        reads: whether it reads the model, and so takes the parameters of `inputs.OF_EVERY_READ`.
     """
 
     method: str

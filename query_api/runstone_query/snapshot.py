@@ -5,7 +5,8 @@ everything after it sees the database as it was then, so a flip in between canno
 
 The statements name the schema themselves (``{schema}.runs``), because a search path would leave it to the
 connection which generation a prepared statement meant. The name is the pointer row's: it is checked to be
-of the form that generations have, quoted, and filled in here and nowhere else.
+of the form that generations have, quoted, and filled in here and nowhere else. A name that a request gives
+(``?generation=``, or a page token) is looked up among the generations first.
 
 A read that must have seen certain offsets checks in the same transaction that they have been applied; where
 they have not, it lets go of its connection, waits for them (`runstone_query.progress`) and begins again.
@@ -27,8 +28,15 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from runstone_query.at_least import AtLeast, NotReachedError, applied_from_text, behind, missing
-from runstone_query.configuration import CONNECTIONS, QUICK_CONNECTIONS, RETRY_AFTER_UNKNOWN_S, WAIT_MAX_S
+from runstone_query.configuration import (
+    CONNECTIONS,
+    LOOK_EVERY_S,
+    QUICK_CONNECTIONS,
+    RETRY_AFTER_UNKNOWN_S,
+    WAIT_MAX_S,
+)
 from runstone_query.connections import CUT, Connections
+from runstone_query.pagination import OtherGenerationError
 from runstone_query.problems import Problem
 from runstone_query.progress import Progress
 from runstone_query.statements import fill, pieces
@@ -54,6 +62,15 @@ _QUICK_SETTINGS: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqsc
 planned once; and by the indexes, since the tables may have been empty then."""
 
 Answer = TypeVar("Answer")
+
+
+class _NoGenerationProblem(Problem):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            404,
+            "no-such-generation",
+            f"there is no generation {name[:100]!r} (any more); 'runstone replay status' lists them",
+        )
 
 
 def quoted(generation: str) -> str:
@@ -107,22 +124,50 @@ class ReadModel:
         await self._connections.close()
 
     async def read(
-        self, question: Callable[[Snapshot], Awaitable[Answer]], at_least: AtLeast = _NOTHING
+        self,
+        question: Callable[[Snapshot], Awaitable[Answer]],
+        at_least: AtLeast = _NOTHING,
+        generation: str | None = None,
     ) -> Answer:
-        """What *question* answers, asked of one snapshot that has reached *at_least*.
+        """What *question* answers, asked of one snapshot of *generation* that has reached *at_least*.
 
-        It is asked once more where the generation had gone.
+        Without a name it is the live one; a page token of another one is gone on with in its own, as long as
+        there is that. It is asked once more where the generation had gone.
 
         Raises:
-            Problem: 503 where the database does not answer or holds no read model, or where the offsets will
-                not be reached in time.
+            Problem: 404 where there is no such generation; 503 where the database does not answer or holds no
+                read model, or where the offsets will not be reached in time.
         """
+        if generation is not None:
+            return await self._read_named(question, at_least, generation)
 
         async def attempt() -> Answer:
             async with self._snapshot(at_least) as snapshot:
                 return await question(snapshot)
 
-        return await self.reaching(at_least, lambda: _twice(attempt))
+        try:
+            return await self.reaching(at_least, lambda: _twice(attempt))
+        except OtherGenerationError as stale:
+            try:
+                return await self._read_named(question, at_least, stale.generation)
+            except _NoGenerationProblem:
+                raise stale from None
+
+    async def _read_named(
+        self, question: Callable[[Snapshot], Awaitable[Answer]], at_least: AtLeast, generation: str
+    ) -> Answer:
+        async def attempt() -> Answer:
+            async with self._snapshot(at_least, generation) as snapshot:
+                return await question(snapshot)
+
+        deadline = asyncio.get_running_loop().time() + WAIT_MAX_S
+        while True:
+            try:
+                return await _twice(attempt)
+            except NotReachedError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise behind(RETRY_AFTER_UNKNOWN_S) from None
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def reaching(self, at_least: AtLeast, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         """What *attempt* answers, made again after a wait as often as it raises `NotReachedError`.
@@ -196,10 +241,13 @@ class ReadModel:
         await self.read(lambda snapshot: snapshot.row(_BLOCKS["answers"]))
 
     @asynccontextmanager
-    async def _snapshot(self, at_least: AtLeast) -> AsyncIterator[Snapshot]:
+    async def _snapshot(self, at_least: AtLeast, named: str | None = None) -> AsyncIterator[Snapshot]:
         async with self._connections.begin(_transaction) as (connection, transaction):
             try:
-                snapshot = Snapshot(connection, await generations.live(connection))
+                live = await generations.live(connection)
+                if named is not None and named != live and not await _is_there(connection, named):
+                    raise _NoGenerationProblem(named)
+                snapshot = Snapshot(connection, named or live)
                 if at_least and not await _has_reached(snapshot, at_least):
                     raise NotReachedError
                 yield snapshot
@@ -214,6 +262,10 @@ async def _transaction(connection: asyncpg.Connection) -> Transaction:
     transaction = connection.transaction(isolation="repeatable_read", readonly=True)
     await transaction.start()
     return transaction
+
+
+async def _is_there(connection: asyncpg.Connection, named: str) -> bool:
+    return bool(_GENERATION.fullmatch(named) and await connection.fetchval(_BLOCKS["is_there"], named))
 
 
 async def _has_reached(snapshot: Snapshot, wanted: AtLeast) -> bool:

@@ -2,6 +2,10 @@
 -- Can a row of the generation be read?
 SELECT count(*) FROM (SELECT FROM {schema}.runs LIMIT 1) one
 
+-- name: is_there
+-- Is there a generation of this name?
+SELECT EXISTS (SELECT FROM runstone_meta.generations WHERE generation = $1 AND state <> 'dropping')
+
 -- name: applied_offsets
 -- How far has each partition been applied? The text of {"topic": {"partition": next offset}}, null for none.
 (SELECT json_object_agg(topic, partitions)

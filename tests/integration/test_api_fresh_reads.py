@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from runstone_query import configuration, snapshot
 from runstone_query.app import application
 from runstone_query.configuration import Configuration
+from runstone_store import generation_changes
 from tests.fix_api import TOPICS
 from tests.fix_services import Topics
 from tests.read_model_rows import Rows
@@ -99,26 +100,18 @@ async def test_a_backlog_is_refused_early_with_the_time_that_it_will_take(
 async def test_a_flip_to_a_generation_that_is_behind_is_waited_for(api: TestClient, rows: Rows) -> None:
     await applied(rows, 6)
     run_id = await rows.run(name="first generation")
+    name, _ = await generation_changes.begin(rows.connection, None, None, "")
     await rows.connection.execute(
-        """CREATE SCHEMA runstone_g2;
-           CREATE TABLE runstone_g2.ingest_partitions AS SELECT * FROM ingest_partitions;
-           UPDATE runstone_g2.ingest_partitions SET next_offset = 5;
-           CREATE TABLE runstone_g2.runs AS SELECT * FROM runs;
-           UPDATE runstone_g2.runs SET name = 'second generation'"""
+        f"""INSERT INTO {name}.ingest_partitions SELECT * FROM ingest_partitions;
+           UPDATE {name}.ingest_partitions SET next_offset = 5;
+           INSERT INTO {name}.runs SELECT * FROM runs;
+           UPDATE {name}.runs SET name = 'second generation'"""
     )
-    for table in ("params", "tags", "latest_metrics", "param_conflicts", "marks", "dead_letters"):
-        await rows.connection.execute(f"CREATE TABLE runstone_g2.{table} AS SELECT * FROM {table}")
-    await rows.connection.execute(
-        """CREATE TABLE runstone_g2.experiments AS SELECT * FROM experiments;
-           GRANT USAGE ON SCHEMA runstone_g2 TO runstone_reader;
-           GRANT SELECT ON ALL TABLES IN SCHEMA runstone_g2 TO runstone_reader;
-           INSERT INTO runstone_meta.generations (generation) VALUES ('runstone_g2');
-           UPDATE runstone_meta.live SET generation = 'runstone_g2'"""
-    )
+    await rows.connection.execute("UPDATE runstone_meta.live SET generation = $1", name)
     reading = asyncio.create_task(api.get(f"/api/v1/runs/{run_id}", headers=at_least(6)))
     done, _ = await asyncio.wait([reading], timeout=0.3)
     assert not done
-    await rows.connection.execute("UPDATE runstone_g2.ingest_partitions SET next_offset = 6")
+    await rows.connection.execute(f"UPDATE {name}.ingest_partitions SET next_offset = 6")
     async with asyncio.timeout(2), await reading as answer:
         assert (await answer.json())["name"] == "second generation"
 

@@ -318,14 +318,15 @@ async def test_a_page_token_serves_its_own_query_only(api: TestClient, rows: Row
             assert (answer.status, found["field"]) == (400, "page_token"), found
 
 
-async def test_a_page_token_of_a_replaced_generation_is_refused(api: TestClient, rows: Rows) -> None:
+async def test_a_page_token_of_a_generation_that_is_gone_is_refused(api: TestClient, rows: Rows) -> None:
     await rows.run()
     await rows.run()
     token = (await search(api, limit=1))["next_page_token"]
     await rows.connection.execute(
         """ALTER SCHEMA runstone_g1 RENAME TO runstone_g2;
            INSERT INTO runstone_meta.generations (generation) VALUES ('runstone_g2');
-           UPDATE runstone_meta.live SET generation = 'runstone_g2'"""
+           UPDATE runstone_meta.live SET generation = 'runstone_g2';
+           DELETE FROM runstone_meta.generations WHERE generation = 'runstone_g1'"""
     )
     async with api.post("/api/v1/runs/search", json={"page_token": token}) as answer:
         assert answer.status == 400
