@@ -46,7 +46,9 @@ _SHOWN: Final = (
     "Unreadable",
 )
 
-_FOR_ADAPTERS: Final = {"add_context", "appended", "begin", "conclude", "forked", "open_run", "record"}
+_FOR_ADAPTERS: Final = {
+    *("add_context", "appended", "begin", "conclude", "forked", "handed_over", "join", "open_run", "record"),
+}
 """Methods that other parts of Runstone call."""
 
 Function = ast.FunctionDef

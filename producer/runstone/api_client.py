@@ -88,6 +88,12 @@ class ReadApi:
         if status in _DONE:
             return found
         detail = str(found.get("detail", f"{path} gives {status}"))
+        if str(found.get("type")).endswith("no-such-route"):
+            raise ServerError(
+                f"the Runstone at {self._uri} does not serve {path.partition('?')[0]}; expected one of this "
+                "version, and RUNSTONE_TRACKING_URI without anything behind host and port, unless a proxy "
+                "wants it"
+            )
         if status == 404:
             raise (NoSuchExperimentError if path.startswith(_EXPERIMENTS) else NoSuchRunError)(detail)
         if status == 400:

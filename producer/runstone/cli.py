@@ -26,6 +26,7 @@ _EXTRAS: Final = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``runstone`` with *arguments* (by default the process's own) and return its exit code."""
+    _open_closed_streams()
     found = {point.name: point for point in entry_points(group=_GROUP)}
     parser = argparse.ArgumentParser(
         prog="runstone",
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except OSError as wrong:
         _forget_output()
-        print(f"runstone: {wrong}", file=sys.stderr)
+        print(f"runstone: {_told(wrong)}", file=sys.stderr)
         return 1
     except InvalidInputError as wrong:
         print(f"runstone: {wrong}", file=sys.stderr)
@@ -64,6 +65,19 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _open_closed_streams() -> None:
+    """Let what is said to a stream that is closed (``>&-``) be lost; Python has None for it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # to the end
+
+
+def _told(wrong: OSError) -> str:
+    """What the system refused, and where, without its number."""
+    place = f"{wrong.filename}: " if wrong.filename else ""
+    return f"{place}{wrong.strerror}" if wrong.strerror else str(wrong)
 
 
 def _forget_output() -> None:

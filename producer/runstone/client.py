@@ -139,6 +139,8 @@ class Client:
     ) -> Run:
         """Start a run and make it the active one; as a context manager it is ended on leaving.
 
+        At a prompt or in a notebook, where a cell may be run again, a run that is active is ended first.
+
         Args:
             run_name: shown to people; by default the program's name with the end of the run's id.
             tags: set at once.
@@ -147,8 +149,6 @@ class Client:
                 ranks of a job share: rank 0, or a process without rank, starts it, the others join it.
             nested: the active run becomes the parent of this one; needed where one is active.
             parent_run_id: another run, of any process, is the parent instead.
-
-        At a prompt or in a notebook, where a cell may be run again, a run that is active is ended first.
 
         Raises:
             InvalidInputError: a name, tag or id is not what it must be, or a run is active already.
@@ -197,7 +197,10 @@ class Client:
         configuration = self._configuration()
         if not configuration.quiet:
             link = run_link(configuration.tracking_uri, run.run_id)
-            notices.say(f"run {run.name or run.run_id!r} is at {link}")
+            where = f"is at {link}"
+            if configuration.offline:
+                where = f"waits in {configuration.spool}; 'runstone sync' sends it to {link}"
+            notices.say(f"run {run.name or run.run_id!r} {where}")
 
     def _parent(self, nested: bool, parent_run_id: str | None) -> str:
         """The id of the run that one becomes a part of, empty where there is none."""

@@ -91,10 +91,13 @@ class Run:
     """A run that this process writes to; made by ``start_run``, ended by ``end`` or by leaving ``with``.
 
     Attributes:
-        run_id: 32 hexadecimal digits. experiment_id: a number that needs no server. name: as shown.
+        run_id: 32 hexadecimal digits.
+        experiment_id: a number that needs no server.
+        name: as shown to people.
         ended: whether this process has ended it.
         inherited: whether another process, the parent of this one or whoever, has opened it.
-        entered: whether a ``with`` block of it was entered. thread: the ident of the thread that opened it.
+        entered: whether a ``with`` block of it was entered.
+        thread: the ident of the thread that opened it.
         apart: whether it is the active run of nobody but the thread that started it.
     """
 

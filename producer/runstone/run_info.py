@@ -1,7 +1,7 @@
 """A run as the server tells it: what ``get_run`` answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runstone.api_client import ReadApi
@@ -70,7 +70,7 @@ class RunInfo:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    context: Mapping[str, Any]
+    context: Mapping[str, Any] = field(repr=False)  # all packages
     param_conflicts: Mapping[str, list[str]]
     datasets: tuple[Mapping[str, str | None], ...]
     completeness: Completeness

@@ -28,7 +28,7 @@ def test_the_programs_of_a_guide_run_as_they_are(up: Up, page: Path, tmp_path: P
         env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = re.findall(r"is at (http\S+)", done.stderr)
+    told = re.findall(r"(?:is at|sends it to) (http\S+)", done.stderr)
     assert told
     if "RUNSTONE_OFFLINE" in PROGRAMS[page]:
         assert {get(address)[0] for address in told} == {404}

@@ -455,7 +455,11 @@ def test_flush_is_false_as_long_as_nobody_has_acknowledged(client):
 def test_starting_a_run_says_once_where_it_is(client, capsys, monkeypatch, tmp_path):
     with client.start_run(run_name="named") as run:
         pass
-    assert capsys.readouterr().err == f"runstone: run 'named' is at {URI}/api/v1/runs/{run.run_id}\n"
+    link = f"{URI}/api/v1/runs/{run.run_id}"
+    place = tmp_path / "spool"
+    assert capsys.readouterr().err == (
+        f"runstone: run 'named' waits in {place}; 'runstone sync' sends it to {link}\n"
+    )
     monkeypatch.setenv("RUNSTONE_QUIET", "1")
     runstone.Client(URI, spool=tmp_path).start_run().end()
     assert capsys.readouterr().err == ""
@@ -564,7 +568,7 @@ def test_a_run_that_two_clients_of_a_process_hold_is_ended_once(client, records,
     other = runstone.Client(URI, spool=tmp_path / "spool")
     capsys.readouterr()
     other.start_run(run_id=run.run_id).end("KILLED")
-    assert f"run {run.run_id!r} is at" in capsys.readouterr().err
+    assert f"run {run.run_id!r} waits in" in capsys.readouterr().err
     with pytest.raises(RunEndedError):
         run.log_metric("loss", 1.0)
     run.end()

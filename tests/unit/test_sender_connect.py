@@ -1,10 +1,13 @@
 """What a server answers to ``connect``, the settings for Kafka, and orders to upload."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from runstone.events.identity import partition_of
-from runstone.exceptions import InvalidInputError
-from runstone.sender.connect import WrongServerError, parse
+from runstone.exceptions import InvalidInputError, ServerError
+from runstone.sender.connect import WrongServerError, ask, parse
 from runstone.sender.kafka_settings import kafka_settings
 from runstone.sender.storing import UploadRefused, parse_order, visible_root
 
@@ -69,3 +72,23 @@ def test_a_store_is_visible_only_where_its_marker_says_the_installation(tmp_path
 def test_an_order_that_cannot_be_carried_out_is_refused(order):
     with pytest.raises(UploadRefused):
         parse_order(order)
+
+
+def test_an_address_with_a_path_too_many_is_told_from_a_server_that_is_not_ready():
+    class Runstone(BaseHTTPRequestHandler):
+        server_version, sys_version = "runstone/0", ""
+
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_said: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Runstone) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(WrongServerError, match="not below /path; check RUNSTONE_TRACKING_URI"):
+            ask(f"{uri}/path")
+        with pytest.raises(ServerError, match="is not ready yet"):
+            ask(uri)
+        server.shutdown()

@@ -131,6 +131,9 @@ def test_any_part_of_a_spool_can_be_named_wherever_it_was_brought(session, spool
     assert [s["number"] for s in found["segments"]] == [2]
     [found] = told("show", session.id[:20], capsys=capsys)["sessions"]
     assert found["session"] == session.id
+    this_machine(spool).session(f"{session.id[:31]}x").path.mkdir()
+    assert cli.main(["spool", "show", session.id[:20]]) == 2
+    assert "the ids of 2 sessions begin with" in capsys.readouterr().err
 
 
 def test_the_tables_are_for_people(session, spool, capsys):

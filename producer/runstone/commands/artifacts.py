@@ -9,7 +9,7 @@ from runstone import arguments, terminal
 if TYPE_CHECKING:
     from runstone.api_client import ReadApi
 
-HELP = "list a run's files, fetch them"
+HELP = "list a run's files, fetch them, from the server at RUNSTONE_TRACKING_URI"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from runstone import arguments, terminal
 if TYPE_CHECKING:
     from runstone.api_writes import WriteApi
 
-HELP = "list, rename, delete and restore experiments"
+HELP = "list, rename, delete and restore experiments of the server at RUNSTONE_TRACKING_URI"
 
 _NAMED = "its name, or its id"
 

@@ -8,7 +8,7 @@ from runstone import arguments, terminal
 if TYPE_CHECKING:
     from runstone.api_writes import WriteApi
 
-HELP = "list, show, compare, delete, restore and tag runs"
+HELP = "list, show, compare, delete, restore and tag runs of the server at RUNSTONE_TRACKING_URI"
 
 _PAGE_MAX: Final = 1000
 

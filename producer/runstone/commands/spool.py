@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _place(named: str | None) -> Path:
     """The path that was named, or the session whose id begins so, or the user's spool."""
+    from runstone.exceptions import InvalidInputError
     from runstone.spool.layout import spool_root
 
     if named is None:
@@ -56,6 +57,10 @@ def _place(named: str | None) -> Path:
     found = Path(named)
     if not found.exists() and named.isalnum():
         sessions = list(spool_root().glob(f"*/sessions/{named}*"))
-        if len(sessions) == 1:
+        if len(sessions) > 1:
+            raise InvalidInputError(
+                f"the ids of {len(sessions)} sessions begin with {named!r}; type more of it"
+            )
+        if sessions:
             return sessions[0]
     return found

@@ -127,13 +127,21 @@ def ask(uri: str) -> Connect:
         finally:
             connection.close()
     except http.client.HTTPException as wrong:
-        raise WrongServerError(f"{uri} answers, but it is not a Runstone server ({wrong!r})") from None
+        raise WrongServerError(
+            f"{uri} answers, but it is not a Runstone server ({str(wrong) or type(wrong).__name__});"
+            " check RUNSTONE_TRACKING_URI"
+        ) from None
     except (OSError, ValueError) as wrong:
+        reason = getattr(wrong, "strerror", None) or str(wrong)
         raise ServerError(
-            f"nothing answers at {uri} ({wrong}); everything logged waits in the spool until a server does"
+            f"nothing answers at {uri} ({reason}); everything logged waits in the spool until a server does"
         ) from None
     runstone = (response.headers.get("Server") or "").startswith("runstone/")
     if response.status != http.HTTPStatus.OK:
+        if runstone and response.status == http.HTTPStatus.NOT_FOUND and prefix:
+            raise WrongServerError(
+                f"there is a Runstone at {uri}, but not below {prefix}; check RUNSTONE_TRACKING_URI"
+            )
         if runstone or response.status in {502, 503, 504}:
             raise ServerError(f"{uri} is not ready yet (it answers {_PATH} with {response.status})")
         raise WrongServerError(
