@@ -8,7 +8,7 @@ import math
 import operator
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from runstone.events import limits
@@ -132,6 +132,8 @@ def time_numbers(times: Iterable[Any], key: object) -> "array[int]":
 
 
 def _listed(values: Iterable[Any], key: object, what: str) -> list[Any]:
+    if isinstance(values, (Mapping, Set)):  # of which a walk would give the keys, or no order
+        raise InvalidInputError(f"metric {key!r}: {what} must be a sequence, found {type(values).__name__}")
     try:
         return list(values)
     except Exception as wrong:  # a 0-d array, a number: whatever cannot be walked, or not to its end

@@ -39,6 +39,11 @@ def model_address(model: str, name: str | None) -> tuple[str, str]:
                 f"load_model: {shown(model)} names the run; expected 'runs:/<run id>/<name>' alone, or a "
                 "run's id and the model's name"
             )
+    elif isinstance(model, str) and ":/" in model:
+        raise InvalidInputError(
+            f"load_model: {shown(model)} is no address of a model; expected a run's id, or "
+            "'runs:/<run id>/<name>'"
+        )
     else:
         run_id, folder = model, "model" if name is None else name
     return checked_run_id(run_id, "run_id"), checked_artifact_path(_stripped(folder), "name")

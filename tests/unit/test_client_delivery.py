@@ -212,6 +212,18 @@ def test_a_rejected_artifact_is_told_while_the_training_logs_on(client, tmp_path
     assert "artifact 'a/b' was rejected and will not be stored: no; its content is gone" in err
 
 
+def test_of_many_rejected_artifacts_the_first_are_told(client, tmp_path, capsys):
+    for i in range(9):
+        client.log_text("x", f"a/{i}")
+    folder = of_session(tmp_path)
+    for order in folder.uploads.glob("*.json"):
+        reject(folder, order.stem, path="a", reason="no", kept=None)
+    client._opened().finish()
+    err = capsys.readouterr().err
+    assert err.count("artifact 'a' was rejected") == 5
+    assert err.count(f"more artifacts were rejected; {folder.uploads}/*.rejected say which") == 1
+
+
 def test_a_rejected_artifact_is_told_at_exit(client, tmp_path, capsys):
     client.log_text("x", "a/b")
     folder = of_session(tmp_path)

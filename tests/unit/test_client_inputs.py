@@ -99,7 +99,7 @@ def test_series_values_come_from_any_sequence(given_values):
 
 
 @pytest.mark.parametrize(
-    "given_values", ["12", [1, "2"], 5, [None], np.array(5.0)], ids=lambda v: type(v).__name__
+    "given_values", ["12", [1, "2"], 5, [None], {0: 1.5}, np.array(5.0)], ids=lambda v: type(v).__name__
 )
 def test_series_values_that_are_no_numbers_are_refused(given_values):
     with pytest.raises(InvalidInputError, match="metric 'k'"):

@@ -9,11 +9,15 @@ import itertools
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 import orjson
 
 from runstone import notices
 from runstone.spool.layout import SessionFolder
+
+TOLD_MOST: Final = 5
+"""Rejected files that have a warning each; a folder may have thousands."""
 
 
 class OrderedUploads:
@@ -67,8 +71,14 @@ class OrderedUploads:
         except OSError:
             return upload not in self._pending  # another thread was quicker; or a disk in trouble
         if rejected:
-            notices.warn_once(f"rejected {upload}", _rejection(told))
             self._rejected[upload] = run_id
+            if len(self._rejected) <= TOLD_MOST:
+                notices.warn_once(f"rejected {upload}", _rejection(told))
+            else:
+                notices.warn_once(
+                    f"rejected in {folder.path}",
+                    f"more artifacts were rejected; {told.parent}/*.rejected say which, and why",
+                )
         elif found is None:
             return upload not in self._pending
         else:
