@@ -10,7 +10,7 @@ from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import shown
 from runstone.spool.artifact_room import ARTIFACT_LIMIT
-from runstone.spool.layout import spool_root
+from runstone.spool.layout import named_root, spool_root
 
 DEFAULT_TRACKING_URI: Final = "http://127.0.0.1:5000"
 
@@ -118,7 +118,7 @@ def _spool(named: str | os.PathLike[str] | None) -> Path:
     if named == "":
         raise InvalidInputError("the spool's path is empty; expected a folder on a local disk")
     try:
-        return spool_root() if named is None else Path(named).absolute()
+        return spool_root() if named is None else named_root(named)
     except (OSError, TypeError, ValueError) as wrong:  # OSError: relative to a folder that is no more
         raise InvalidInputError(
             f"the spool {shown(os.environ.get('RUNSTONE_SPOOL') if named is None else named)} is no folder's "

@@ -8,7 +8,8 @@ import math
 import operator
 import re
 from array import array
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from runstone.events import limits
@@ -132,7 +133,7 @@ def time_numbers(times: Iterable[Any], key: object) -> "array[int]":
 
 
 def _listed(values: Iterable[Any], key: object, what: str) -> list[Any]:
-    if isinstance(values, (Mapping, Set)):  # of which a walk would give the keys, or no order
+    if isinstance(values, (Mapping, AbstractSet)):  # of which a walk would give the keys, or no order
         raise InvalidInputError(f"metric {key!r}: {what} must be a sequence, found {type(values).__name__}")
     try:
         return list(values)

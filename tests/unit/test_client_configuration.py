@@ -115,6 +115,8 @@ def test_the_spool_lies_in_the_state_folder_of_the_user(monkeypatch, tmp_path):
     assert spool_root() == tmp_path / "state/runstone/spool"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     assert spool_root() == tmp_path / "home/.local/state/runstone/spool"
+    monkeypatch.setenv("RUNSTONE_SPOOL", "~/spool")
+    assert spool_root() == read_configuration(spool="~/spool").spool == tmp_path / "home/spool"
 
 
 TEMPORARY = Path(f"/var/tmp/runstone-{os.getuid()}/runstone/spool")

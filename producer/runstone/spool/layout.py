@@ -162,9 +162,14 @@ def spool_root() -> Path:
     given: a sender finds its machine's folders in it.
     """
     if chosen := os.environ.get("RUNSTONE_SPOOL"):
-        return Path(chosen).absolute()
+        return named_root(chosen)
     roots = default_roots()
     return next((root for root in roots if not _unfit(root)), roots[0])
+
+
+def named_root(path: str | os.PathLike[str]) -> Path:
+    """A root that somebody has named; ``~`` is a home there too where no shell has seen it."""
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  # which raises where a home is not known
 
 
 def default_roots() -> list[Path]:
