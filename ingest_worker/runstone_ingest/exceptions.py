@@ -15,5 +15,9 @@ class NotOurPartitionError(IngestError):
     """Another worker owns a partition now; nothing of the batch was applied."""
 
 
+class StuckError(IngestError):
+    """A worker has stopped working although everything around it answers; only a new one helps."""
+
+
 class RefusedRowsError(IngestError):
     """Postgres refuses what a batch holds, whatever the time; one of its records is to blame."""

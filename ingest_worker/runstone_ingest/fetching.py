@@ -55,6 +55,8 @@ class Fetching:
         self._stop = stop
         self._back_off = BackOff(stop)
         self._homes: dict[str, int] = {}
+        self.resting = False
+        """Whether it waits on purpose, so that nobody takes it for stuck."""
 
     async def run(self) -> None:
         """Fetch until the stop.
@@ -64,13 +66,15 @@ class Fetching:
         """
         while not self._stop.is_set():
             if self._gathering.full:
+                self.resting = True
                 await self._room_or_stop()
+                self.resting = False
             began = self._ownership.round
             try:
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
             except OffsetOutOfRangeError as gone:
                 for tp, offset in gone.args[0].items():
-                    self._ownership.halt(tp, f"offset {offset} is not in the log")
+                    self._ownership.out_of_range(tp, offset)
                 continue
             except _FATAL as refused:
                 raise IngestError(f"Kafka refuses this worker for good: {refused!r}") from refused
@@ -81,6 +85,9 @@ class Fetching:
                 self._ownership.rewind()
                 continue
             for tp, messages in fetched.items():
+                if began != self._ownership.round:
+                    self._ownership.rewind()
+                    break
                 self._back_off.healed()
                 records = [
                     Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
@@ -92,7 +99,9 @@ class Fetching:
                     self._gather(holding, new)
                 if at_the_end:
                     self._consumer.pause(tp)
+                self.resting = True
                 await self._course.pace(len(new))
+                self.resting = False
 
     async def _room_or_stop(self) -> None:
         waits = {asyncio.ensure_future(self._gathering.room()), asyncio.ensure_future(self._stop.wait())}

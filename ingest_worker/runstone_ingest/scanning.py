@@ -18,12 +18,14 @@ from runstone_ingest.records import Record
 from runstone_store import kafka_settings
 
 PATIENCE: Final = 30.0
+
+FETCH_BYTES: Final = limits.TOPIC_MAX + limits.MIB
 _POLL_MS: Final = 500
 
 
 @asynccontextmanager
-async def reader(bootstrap: str, client_id: str) -> AsyncIterator[Any]:
-    """A consumer without a group and without anything assigned.
+async def reader(bootstrap: str, client_id: str, fetch_bytes: int = FETCH_BYTES) -> AsyncIterator[Any]:
+    """A consumer without a group and without anything assigned; *fetch_bytes* of a partition at a time.
 
     Raises:
         TopicError: Kafka cannot be reached, or fails within the block.
@@ -34,7 +36,7 @@ async def reader(bootstrap: str, client_id: str) -> AsyncIterator[Any]:
         group_id=None,
         auto_offset_reset="none",
         enable_auto_commit=False,
-        max_partition_fetch_bytes=limits.TOPIC_MAX + limits.MIB,
+        max_partition_fetch_bytes=fetch_bytes,
         **kafka_settings.security(),
     )
     try:
@@ -83,3 +85,20 @@ async def records(consumer: Any, tp: TopicPartition, first: int, end: int) -> As
                 f"{tp.topic}/{tp.partition}: nothing came from offset {await consumer.position(tp)} for "
                 f"{PATIENCE:.0f} s, expected records until {end}; is the broker well?"
             )
+
+
+async def record_at(consumer: Any, tp: TopicPartition, offset: int) -> Record | None:
+    """The record at *offset* of *tp*; None where the log has a later one first. Waits for one of the two.
+
+    Raises:
+        KafkaError: among others where *offset* is not in the log.
+    """
+    consumer.assign([tp])
+    consumer.seek(tp, offset)
+    try:
+        while True:
+            for m in (await consumer.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ()):
+                found = Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
+                return found if m.offset == offset else None
+    finally:
+        consumer.unsubscribe()  # else it would go on fetching what nobody takes

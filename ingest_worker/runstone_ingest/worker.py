@@ -1,12 +1,13 @@
 """The worker: from the topics into the read model.
 
-Who runs where: one process, one event loop, five tasks. `Fetching` fetches and decodes, `Writing` projects
+Who runs where: one process, one event loop, six tasks. `Fetching` fetches and decodes, `Writing` projects
 and writes while the next batch gathers, `Worker` itself tells Kafka about every second what is in Postgres,
-for people's tools only (nothing reads it back), `Heard` knows which sessions live, and `Course` looks what
-has become of the generation that is written. There are no locks:
-what the tasks share (`Ownership`, `Gathering`) changes without awaiting. A fault of Kafka or Postgres is
-waited out by the task it meets; neither ends the worker. A stop lets the transaction at hand finish and
-cancels only what has not ended by itself after a while, because a server does not answer.
+for people's tools only (nothing reads it back), `Heard` knows which sessions live, `Course` looks what has
+become of the generation that is written, and `LedgerGuard` whether the log is still the same and this worker
+still works. There are no locks: what the tasks share (`Ownership`, `Gathering`) changes without awaiting. A
+fault of Kafka or Postgres is waited out by the task it meets; neither ends the worker. A stop lets the
+transaction at hand finish and cancels only what has not ended by itself after a while, because a server does
+not answer.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError
 from runstone_ingest.fetching import Fetching
 from runstone_ingest.heard import Heard
+from runstone_ingest.ledger_guard import LedgerGuard
 from runstone_ingest.ownership import Ownership
 from runstone_ingest.writing import Writing
 from runstone_store import kafka_settings
@@ -42,6 +44,9 @@ SESSION_MS: Final = 10_000
 _HEARTBEAT_MS: Final = 2_000
 _NEVER_MS: Final = 7 * 24 * 3_600_000
 """Fetching waits on purpose while Postgres is away, and must not be taken for dead by its own client."""
+
+METADATA_MS: Final = 15_000
+"""How soon a topic that was away, or that was made again, is seen; aiokafka's own are five minutes."""
 
 _SIGNAL_SECONDS: Final = 1.0
 _FINISH_SECONDS: Final = 2.5
@@ -65,6 +70,7 @@ class Worker:
             generation: what to write; empty: the generation that is live when it begins.
         """
         self._bootstrap = bootstrap
+        self._dsn = dsn
         self._prefix = prefix
         self._stop = asyncio.Event()
         wake = self._wake = asyncio.Event()
@@ -115,7 +121,15 @@ class Worker:
                 self._stop,
                 self._course,
             )
-            await self._work(consumer, fetching, partitions)
+            guard = LedgerGuard(
+                self._bootstrap,
+                self._dsn,
+                self._prefix,
+                self._ownership,
+                fetching,
+                self._stop,
+            )
+            await self._work(consumer, fetching, guard, partitions)
         finally:
             await self._leave(consumer)
             self._writing.close()
@@ -128,6 +142,7 @@ class Worker:
                 found = await topics.installation(self._bootstrap, self._prefix)
                 if found is not None:
                     self._back_off.healed()
+                    self._ownership.installation_id = found.installation_id
                     return found.partitions
                 why = f"{catalog_topic(self._prefix)} names no installation; run 'runstone topic create'"
             except IngestError as failed:
@@ -150,6 +165,7 @@ class Worker:
             heartbeat_interval_ms=_HEARTBEAT_MS,
             max_poll_interval_ms=_NEVER_MS,
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            metadata_max_age_ms=METADATA_MS,
             max_partition_fetch_bytes=limits.TOPIC_MAX + limits.MIB,
             **kafka_settings.security(),
         )
@@ -176,11 +192,12 @@ class Worker:
     def _owns_the_catalog(self) -> bool:
         return TopicPartition(catalog_topic(self._prefix), 0) in self._ownership.held
 
-    async def _work(self, consumer: Any, fetching: Fetching, partitions: int) -> None:
+    async def _work(self, consumer: Any, fetching: Fetching, guard: LedgerGuard, partitions: int) -> None:
         tasks = [
             asyncio.create_task(fetching.run(), name="fetching"),
             asyncio.create_task(self._writing.run(), name="writing"),
             asyncio.create_task(self._signal_lag(consumer), name="signalling"),
+            asyncio.create_task(guard.run(self._writing.generation, consumer.paused), name="guarding"),
             asyncio.create_task(self._heard.run(self._writing.generation, partitions), name="heard"),
             asyncio.create_task(
                 self._course.run(self._writing.generation, consumer.end_offsets), name="course"

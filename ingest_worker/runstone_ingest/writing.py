@@ -9,19 +9,19 @@ asked there and nowhere else.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
 from aiokafka import TopicPartition
 
-from runstone_ingest import dead_letters, writer
+from runstone_ingest import dead_letters, poison, writer
 from runstone_ingest.back_off import BackOff
 from runstone_ingest.batching import Gathered, Gathering
 from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError, NotOurPartitionError, RefusedRowsError
 from runstone_ingest.loading import Memory
-from runstone_ingest.ownership import Ownership, claim_place, reclaim_place
+from runstone_ingest.ownership import Holding, Ownership, claim_place, reclaim_place
 from runstone_ingest.projector import project
 from runstone_ingest.projector.projection import needed
 from runstone_ingest.projector.rows import Changes
@@ -32,6 +32,9 @@ from runstone_store.generations import Generation
 
 RANK_SECONDS: Final = 3.0
 """How old the searchable copy of a running run's latest values gets; twice that while batches keep coming."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often a worker whose partition halts looks whether that was ended."""
 
 _PLACE_TRIES: Final = 20
 _FAULTS: Final = (
@@ -77,6 +80,7 @@ class Writing:
         self._memory = Memory()
         self._unranked: dict[str, tuple[str, int]] = {}
         self._ranked_at = 0.0
+        self._looked_at = 0.0
         self.place = 0
         self.generation = generation
         self._course = course
@@ -149,6 +153,9 @@ class Writing:
         if self._ownership.wanting:
             self._memory.clear()
             await self._ownership.take(self._connection)
+        if self._ownership.halted and time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            await self._ownership.look_at_halts(self._connection)
+            self._looked_at = time.monotonic()
         if self._ready is not None and self._ownership.assigned_once and not self._ownership.wanting:
             self._ready()
             self._ready = None
@@ -159,7 +166,8 @@ class Writing:
         if self._unranked and overdue >= (2 if batch else 1) * RANK_SECONDS:
             await self._rank()
         elif not batch and not self._wake.is_set():
-            await self._sleep(RANK_SECONDS - overdue if self._unranked else None)
+            waits = [RANK_SECONDS - overdue] if self._unranked else []
+            await self._sleep(min([*waits, LOOK_SECONDS] if self._ownership.halted else waits, default=None))
 
     async def _sleep(self, seconds: float | None) -> None:
         """Until there is something to do, or the ranking is due in *seconds*."""
@@ -176,6 +184,18 @@ class Writing:
         self._ownership.lose_all()
 
     async def _apply(self, batch: Sequence[Gathered]) -> None:
+        """Write *batch*, up to where a partition's breaker trips."""
+        kept, tripped = poison.cut(batch, time.monotonic())
+        await self._write(kept)
+        self._halt(tripped)
+
+    def _halt(self, tripped: Mapping[Holding, str]) -> None:
+        for holding, why in tripped.items():
+            tp = TopicPartition(holding.topic, holding.partition)
+            if self._ownership.held.get(tp) is holding:
+                self._ownership.halt(tp, "poison", why)
+
+    async def _write(self, batch: Sequence[Gathered]) -> None:
         """Write *batch*; where Postgres refuses a value, find the record that holds it and bury that one."""
         held = set(self._ownership.held.values())
         current = [one for one in batch if one.holding in held]
@@ -186,8 +206,8 @@ class Writing:
         except RefusedRowsError as refused:
             if len(current) > 1:
                 half = len(current) // 2
-                await self._apply(current[:half])
-                await self._apply(current[half:])
+                await self._write(current[:half])
+                await self._write(current[half:])
                 return
             (one,) = current
             if isinstance(one.item, DeadLetter):
@@ -217,9 +237,10 @@ class Writing:
         ]
         await writer.write(self._connection, advances, changes)
         for holding, advance in zip(last, advances, strict=True):
-            holding.next_offset, holding.last_hash = advance.next_offset, advance.last_hash
+            holding.advance(advance.next_offset, advance.last_hash)
             self.committed[TopicPartition(holding.topic, holding.partition)] = advance.next_offset
         self._memory.committed(changes)
+        self._halt(poison.note(batch, time.monotonic()))
         self._note_unranked(batch, changes)
         await writer.tell_applied(self._connection, self.generation)
 

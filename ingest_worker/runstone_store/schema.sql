@@ -23,8 +23,29 @@ CREATE TABLE ingest_partitions (
     duplicates     bigint   NOT NULL DEFAULT 0,   -- mutable: Kafka records of which every event had been applied already
     dead           bigint   NOT NULL DEFAULT 0,   -- mutable: Kafka records that became dead letters
     updated_at     timestamptz NOT NULL DEFAULT now(),  -- mutable: the server's clock at the last commit
+    dead_accepted_until bigint NOT NULL DEFAULT 0,-- mutable, by 'runstone repair': below this offset dead letters do not trip the breaker
     PRIMARY KEY (topic, partition),
     CHECK (next_offset >= 0 AND epoch >= 0 AND records >= duplicates + dead)
+);
+
+-- Partitions of which nothing more is applied until somebody has decided: rows come from the worker and go by
+-- 'runstone repair' (those of kind 'poison' also when a worker of another version begins).
+CREATE TABLE halts (
+    topic      text        NOT NULL,              -- immutable, as are all
+    partition  integer     NOT NULL,
+    kind       text        NOT NULL,              -- what happened: see docs/read-model.md, 'A partition that halts'
+    reason     text        NOT NULL,              -- for a person: what was found, what was expected
+    version    text        NOT NULL,              -- of the worker that halted it
+    at         timestamptz NOT NULL DEFAULT now(),-- the server's clock
+    PRIMARY KEY (topic, partition),
+    FOREIGN KEY (topic, partition) REFERENCES ingest_partitions,
+    CHECK (kind IN ('lost', 'rewritten', 'recreated', 'poison'))
+);
+
+-- What is wrong with the topics' settings, in words, as a worker last found it; empty when all is well.
+CREATE TABLE ledger_findings (
+    finding  text        PRIMARY KEY,             -- immutable: what is wrong and what to do
+    at       timestamptz NOT NULL DEFAULT now()   -- immutable: the server's clock when it was first found
 );
 
 -- What of a session's records in a stream has been applied. Absent seqs below high_seq are in "missing".

@@ -117,5 +117,6 @@ FROM dead_letters;
 COMMENT ON VIEW runstone.dead_letters IS 'Records that could not be applied, byte for byte, and why.';
 
 CREATE OR REPLACE VIEW runstone.ingest AS
-SELECT topic, partition, next_offset, records, duplicates, dead, owner, updated_at FROM ingest_partitions;
-COMMENT ON VIEW runstone.ingest IS 'How far each topic partition has been applied: every offset below next_offset.';
+SELECT p.topic, p.partition, p.next_offset, p.records, p.duplicates, p.dead, p.owner, p.updated_at, h.reason AS halted
+FROM ingest_partitions p LEFT JOIN halts h ON h.topic = p.topic AND h.partition = p.partition;
+COMMENT ON VIEW runstone.ingest IS 'How far each topic partition has been applied: every offset below next_offset; halted: why nothing more is.';

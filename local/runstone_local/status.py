@@ -114,6 +114,8 @@ async def _http_health(url: str) -> str:
 def _worker_health(part: PartState, ingest: Mapping[str, Any] | None) -> str:
     if ingest is None:
         return "unknown: the read API, which knows how far ingest is, does not answer"
+    if alarms := ingest.get("alarms"):
+        return f"ALARM: {' / '.join(alarms)}"
     if any(row["updated_at"] is not None for row in ingest["partitions"]):
         return OK
     return "has applied nothing yet" if part.pid is not None else "no worker has applied anything yet"

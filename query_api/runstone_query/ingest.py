@@ -1,6 +1,7 @@
-"""How far ingest is: each partition's next offset against the end that Kafka tells."""
+"""How far ingest is: each partition's next offset against the end that Kafka tells; and what is wrong."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runstone_query.end_offsets import Ends, Place
@@ -30,12 +31,37 @@ async def read_partitions(snapshot: Snapshot, topics: Mapping[str, str]) -> dict
     return found | {(row["topic"], row["partition"]): row for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What somebody must decide or mend: partitions that halt, and settings of the topics."""
+
+    halts: Mapping[Place, Row] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+
+    def words(self) -> list[str]:
+        """One sentence each."""
+        halted = [
+            f"{topic}/{partition} halts: {row['reason']}; see 'runstone repair list'"
+            for (topic, partition), row in self.halts.items()
+        ]
+        return [*halted, *self.findings]
+
+
+async def read_alarms(snapshot: Snapshot) -> Alarms:
+    """What is wrong with the ledger as the workers see it."""
+    halts = await snapshot.rows(_BLOCKS["halts"])
+    findings = await snapshot.rows(_BLOCKS["findings"])
+    return Alarms(
+        {(row["topic"], row["partition"]): row for row in halts}, tuple(row["finding"] for row in findings)
+    )
+
+
 async def read_installation(snapshot: Snapshot) -> Row | None:
     """The installation's id and number of partitions, once the catalog's first record has been applied."""
     return await snapshot.row(_BLOCKS["installation"])
 
 
-def report(rows: Mapping[Place, Row], ends: Ends) -> dict[str, Any]:
+def report(rows: Mapping[Place, Row], ends: Ends, alarms: Alarms) -> dict[str, Any]:
     """Per partition how far ingest is, and the sum of what lies before it (null where Kafka is away).
 
     Offsets are not dense (a transaction's markers have some), so the lag counts offsets, at least as many as
@@ -47,6 +73,7 @@ def report(rows: Mapping[Place, Row], ends: Ends) -> dict[str, Any]:
     partitions = []
     for (topic, partition), row in sorted(rows.items(), key=lambda item: item[0]):
         end = ends.offsets.get((topic, partition))
+        halt = alarms.halts.get((topic, partition))
         partitions.append(
             {
                 "topic": topic,
@@ -58,6 +85,7 @@ def report(rows: Mapping[Place, Row], ends: Ends) -> dict[str, Any]:
                 "records": row["records"],
                 "duplicates": row["duplicates"],
                 "updated_at": row["updated_at"],
+                "halted": halt and {name: halt[name] for name in ("kind", "reason", "since")},
             }
         )
     lags = [p["lag_records"] for p in partitions if p["lag_records"] is not None]
@@ -65,4 +93,5 @@ def report(rows: Mapping[Place, Row], ends: Ends) -> dict[str, Any]:
         "partitions": partitions,
         "lag_records": None if reason else sum(lags),
         "lag_unknown_because": reason,
+        "alarms": alarms.words(),
     }

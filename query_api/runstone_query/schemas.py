@@ -196,11 +196,14 @@ COMPONENTS: Final[dict[str, Schema]] = {
                 records=COUNT,
                 duplicates=COUNT,
                 updated_at=nullable(TIME),
+                halted=nullable(record(kind=TEXT, reason=TEXT, since=TIME)),
             )
         ),
         lag_records=nullable(COUNT),
         lag_unknown_because=nullable(TEXT),
+        alarms=array(TEXT),
     ),
+    "Readiness": record(status=TEXT, alarms=array(TEXT)),
     "Installation": record(
         installation_id=TEXT,
         partitions=COUNT,

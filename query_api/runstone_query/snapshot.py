@@ -236,10 +236,6 @@ class ReadModel:
     async def _applied(self) -> AtLeast:
         return applied_from_text((await self.ask(_BLOCKS["applied"]))[0]["applied"])
 
-    async def answers(self) -> None:
-        """Read something. Raises what `read` raises."""
-        await self.read(lambda snapshot: snapshot.row(_BLOCKS["answers"]))
-
     @asynccontextmanager
     async def _snapshot(self, at_least: AtLeast, named: str | None = None) -> AsyncIterator[Snapshot]:
         async with self._connections.begin(_transaction) as (connection, transaction):

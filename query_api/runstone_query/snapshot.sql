@@ -1,7 +1,3 @@
--- name: answers
--- Can a row of the generation be read?
-SELECT count(*) FROM (SELECT FROM {schema}.runs LIMIT 1) one
-
 -- name: is_there
 -- Is there a generation of this name?
 SELECT EXISTS (SELECT FROM runstone_meta.generations WHERE generation = $1 AND state <> 'dropping')

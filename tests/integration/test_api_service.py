@@ -25,7 +25,7 @@ async def test_health_and_readiness(api: TestClient) -> None:
     async with api.get("/health") as answer:
         assert (answer.status, await answer.json()) == (200, {"status": "alive"})
     async with api.get("/ready") as answer:
-        assert (answer.status, await answer.json()) == (200, {"status": "ready"})
+        assert (answer.status, await answer.json()) == (200, {"status": "ready", "alarms": []})
 
 
 async def test_the_installation_is_told_once_the_catalog_has_told_it(
@@ -77,12 +77,24 @@ async def test_ingest_is_measured_against_the_ends_that_kafka_tells(
     await rows.insert(
         "ingest_partitions", topic=topics.events, partition=1, next_offset=3, records=3, duplicates=1, dead=2
     )
-    async with TestClient(TestServer(application(configuration))) as api, api.get("/api/v1/ingest") as answer:
-        found = await answer.json()
+    await rows.insert(
+        "halts", topic=topics.events, partition=1, kind="lost", reason="it is gone", version="1"
+    )
+    await rows.insert("ledger_findings", finding="retention is a week")
+    async with TestClient(TestServer(application(configuration))) as api:
+        async with api.get("/api/v1/ingest") as answer:
+            found = await answer.json()
+        async with api.get("/ready") as answer:
+            assert (answer.status, (await answer.json())["alarms"]) == (200, found["alarms"])
+    assert found["alarms"] == [
+        f"{topics.events}/1 halts: it is gone; see 'runstone repair list'",
+        "retention is a week",
+    ]
     by_place = {(p["topic"], p["partition"]): p for p in found["partitions"]}
     assert len(by_place) == topics.partitions + 1
     one = by_place[topics.events, 1]
     assert one.pop("updated_at") > 1_600_000_000_000
+    assert one.pop("halted").pop("since") > 1_600_000_000_000
     assert one == {
         "topic": topics.events,
         "partition": 1,
@@ -94,6 +106,7 @@ async def test_ingest_is_measured_against_the_ends_that_kafka_tells(
         "duplicates": 1,
     }
     assert by_place[topics.catalog, 0]["lag_records"] == 1
+    assert by_place[topics.catalog, 0]["halted"] is None
     assert (found["lag_records"], found["lag_unknown_because"]) == (3, None)
 
 

@@ -64,6 +64,7 @@ async def test_migrating_again_or_at_the_same_time_changes_nothing(empty_databas
         "applied runstone_g1: 0001_read_model",
         "applied runstone_g1: 0002_registry_and_verdicts",
         "applied runstone_g1: 0003_last_heard",
+        "applied runstone_g1: 0004_halts",
     ]
     assert await migrations.migrate(empty_database) == []
 

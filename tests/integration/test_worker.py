@@ -218,7 +218,7 @@ async def test_a_refused_write_says_so_and_changes_nothing(database, db):
     ("damage", "words"),
     [
         ("last_hash = 'other'", "found another record"),
-        ("next_offset = 1000", "offset 999 is not in the log"),
+        ("next_offset = 1000", "offset 999, from which on"),
     ],
 )
 async def test_a_log_that_was_replaced_halts_its_partition_and_no_other(

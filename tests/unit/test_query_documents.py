@@ -17,7 +17,7 @@ from runstone_query.comparison import compare
 from runstone_query.configuration import from_environment
 from runstone_query.end_offsets import Ends
 from runstone_query.histories import values_to_json
-from runstone_query.ingest import report
+from runstone_query.ingest import Alarms, report
 from runstone_query.openapi import document
 from runstone_query.problems import Problem, invalid, response
 from runstone_query.run_documents import completeness
@@ -137,12 +137,12 @@ def test_the_lag_is_unknown_without_kafka_and_never_negative() -> None:
         ("e", n): {"next_offset": 5, "records": 5, "duplicates": 0, "dead": 0, "updated_at": 1}
         for n in (1, 0)
     }
-    found = report(rows, Ends({("e", 0): 7, ("e", 1): 3}))
+    found = report(rows, Ends({("e", 0): 7, ("e", 1): 3}), Alarms())
     assert [(p["partition"], p["lag_records"]) for p in found["partitions"]] == [(0, 2), (1, 0)]
     assert found["lag_records"] == 2
-    found = report(rows, Ends(reason="away"))
+    found = report(rows, Ends(reason="away"), Alarms())
     assert (found["lag_records"], found["lag_unknown_because"]) == (None, "away")
-    assert report({}, Ends())["lag_records"] is None
+    assert report({}, Ends(), Alarms())["lag_records"] is None
 
 
 @given(st.lists(st.floats()))

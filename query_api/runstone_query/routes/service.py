@@ -1,15 +1,18 @@
 """How the service is: alive, ready, whose, how far ingest is, and what it serves."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 
 from runstone_query import ingest, inputs, schemas
+from runstone_query.end_offsets import Place
 from runstone_query.openapi import document
 from runstone_query.problems import Problem
 from runstone_query.reading import read
 from runstone_query.routing import Route
 from runstone_query.services import CONFIGURATION, END_OFFSETS, MODEL, ROUTES_SERVED, json
+from runstone_query.snapshot import Snapshot
 
 
 async def health(_request: web.Request) -> web.Response:
@@ -18,9 +21,12 @@ async def health(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """A read can be answered; otherwise 503 with the reason."""
-    await request.app[MODEL].answers()
-    return json({"status": "ready"})
+    """A read can be answered; otherwise 503 with the reason.
+
+    What the workers find wrong with the ledger makes no read fail, so it is said and changes nothing else.
+    """
+    alarms = await request.app[MODEL].read(ingest.read_alarms)
+    return json({"status": "ready", "alarms": alarms.words()})
 
 
 async def get_installation(request: web.Request) -> web.Response:
@@ -50,8 +56,14 @@ async def get_ingest(request: web.Request) -> web.Response:
     inputs.query(request, ())
     topics = request.app[CONFIGURATION].topics
     # the read model first: what it has applied by then is never beyond an end that is asked for afterwards
-    rows = await read(request, lambda snapshot: ingest.read_partitions(snapshot, topics))
-    return json(ingest.report(rows, await request.app[END_OFFSETS].get(rows)))
+    rows, alarms = await read(request, lambda snapshot: _ingest(snapshot, topics))
+    return json(ingest.report(rows, await request.app[END_OFFSETS].get(rows), alarms))
+
+
+async def _ingest(
+    snapshot: Snapshot, topics: Mapping[str, str]
+) -> tuple[Mapping[Place, ingest.Row], ingest.Alarms]:
+    return await ingest.read_partitions(snapshot, topics), await ingest.read_alarms(snapshot)
 
 
 async def get_openapi(request: web.Request) -> web.Response:
@@ -62,7 +74,7 @@ async def get_openapi(request: web.Request) -> web.Response:
 
 ROUTES: Final = (
     Route("GET", "/health", health, "health", "The process lives", schemas.ref("Status"), reads=False),
-    Route("GET", "/ready", ready, "ready", "A read can be answered", schemas.ref("Status"), reads=False),
+    Route("GET", "/ready", ready, "ready", "A read can be answered", schemas.ref("Readiness"), reads=False),
     Route(
         "GET",
         "/api/v1/installation",
