@@ -316,3 +316,24 @@ def test_a_person_who_presses_ctrl_c_in_the_demo_stops_all_of_it(installation_fo
     assert process.wait(60) == 0
     assert "runstone up: stopped" in rest
     assert get(f"http://127.0.0.1:{port}/health")[0] == 0
+
+
+def test_verify_finds_the_installation_by_its_folder_and_all_well_in_it(up, training):
+    done = training.run("""
+        with runstone.start_run() as run:
+            for step in range(100):
+                runstone.log_metric("loss", 1 / (step + 1), step=step)
+        print(run.run_id, runstone.flush(30), run.wait_until_queryable(30))
+        """)
+    run_id, *told = done.stdout.split()
+    assert told == ["True", "True"]
+    said = subprocess.run(
+        [*RUNSTONE, "verify", "--data", str(up.data), "--run", run_id, "--json"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert said.returncode == 0, (said.stdout, said.stderr)
+    found = json.loads(said.stdout)
+    assert [(one["stream"], one["points"], one["same"]) for one in found["sample"]] == [(run_id, 100, True)]
+    assert found["findings"] == [] or all(finding["kind"] == "noted" for finding in found["findings"])
