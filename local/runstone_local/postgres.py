@@ -156,8 +156,9 @@ class PostgresServer:
                 making.kill()
                 await making.wait()
         if making.returncode != 0:
-            last = said.decode(errors="replace").strip().rpartition("\n")[2]
-            raise CannotStartError(f"Postgres could not create its folder {self.data.postgres}: {last}")
+            lines = dict.fromkeys(said.decode(errors="replace").strip().splitlines())
+            why = "; ".join(line for line in lines if not line.startswith("initdb: removing"))
+            raise CannotStartError(f"Postgres could not create its folder {self.data.postgres}: {why}")
 
     def _password(self) -> str:
         file = self.data.postgres_password

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from runstone_local.layout import DataFolder, default_data_folder
 
     services = {"RUNSTONE_POSTGRES_DSN", "RUNSTONE_BOOTSTRAP_SERVERS"} & os.environ.keys()
+    data = None
     if args.data is None and services and "RUNSTONE_DATA" not in os.environ:
         parts = status.parts_of_environment(os.environ)
     else:
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         for line in table(found):
             print(line)
+        if data is not None and all(part.pid is None and part.address is None for part in found.parts):
+            print(f"no installation runs in {data}; 'runstone up' starts one, --data names another")
     return 0 if found.all_well else 1
 
 

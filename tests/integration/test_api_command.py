@@ -88,7 +88,7 @@ async def test_two_runs_are_listed_shown_and_compared(database: str, rows: Rows,
         code, out, _ = await runstone(address, "runs", "list", "--filter", "metrics.accuracy > 0.5", "--json")
         assert [run["run_id"] for run in orjson.loads(out)["runs"]] == [a]
         code, out, _ = await runstone(address, "runs", "list", "--experiment", "nowhere")
-        assert (code, out) == (0, "no runs match\n")
+        assert (code, out) == (0, "no experiment has the name 'nowhere'\n")
 
         code, out, _ = await runstone(address, "runs", "show", "bb")
         assert code == 0

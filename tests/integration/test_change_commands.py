@@ -43,6 +43,7 @@ async def test_runs_are_tagged_deleted_and_restored(stack: Stack) -> None:
     assert await said(stack, "runs", "delete", a, b) == f"run {a} is deleted\nrun {b} is deleted\n"
     assert await said(stack, "runs", "delete", b) == f"run {b} was deleted already\n"
     assert await said(stack, "runs", "list") == "no runs match\n"
+    assert await said(stack, "runs", "list", "--experiment", "x") == "no experiment has the name 'x'\n"
     assert await said(stack, "runs", "restore", a) == f"run {a} is restored\n"
     listed = json.loads(await said(stack, "runs", "list", "--json"))["runs"]
     assert [run["run_id"] for run in listed] == [a]

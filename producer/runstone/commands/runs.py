@@ -119,7 +119,8 @@ def _list(api: "WriteApi", args: argparse.Namespace) -> int:
     if args.json:
         return terminal.print_json({"runs": runs})
     if not runs:
-        print("no runs match")
+        unknown = [n for n in args.experiment or () if not api.experiments(name=n, view="all")["experiments"]]
+        print(f"no experiment has the name {unknown[0]!r}" if unknown else "no runs match")
         return 0
     terminal.print_lines(run_tables.listing(runs, terminal.width(), bold=terminal.bold()))
     if token is not None:
