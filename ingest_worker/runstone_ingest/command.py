@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write this generation of the read model only, as 'runstone replay start' has it done "
         "(default: the live one, and all others that have caught up)",
     )
+    parser.add_argument(
+        "--hand-over",
+        action="store_true",
+        help="end when that generation has caught up and other workers carry it on",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,12 +40,13 @@ def run(args: argparse.Namespace) -> int:
     prefix, lost_after = configuration.topic_prefix(), configuration.session_lost_after()
 
     async def work() -> None:
-        named = args.generation
-        worker = (
-            Worker(bootstrap, dsn, prefix, lost_after, named)
-            if named
-            else Following(bootstrap, dsn, prefix, lost_after)
-        )
+        worker: Worker | Following
+        if args.generation:
+            worker = Worker(bootstrap, dsn, prefix, lost_after, args.generation)
+            if args.hand_over:
+                worker.hand_over()
+        else:
+            worker = Following(bootstrap, dsn, prefix, lost_after)
         task = asyncio.create_task(worker.run())
         loop = asyncio.get_running_loop()
 

@@ -62,6 +62,8 @@ class Course:
         self._until: Ends | None = None
         self._rate: float | None = None
         self._due = 0.0
+        self.hands_over_as = ""
+        """The name of a worker that leaves when others carry the generation on; empty: it stays."""
         self.ended = ""
         """Why the worker was stopped by this, in words; empty where it was not."""
 
@@ -88,7 +90,7 @@ class Course:
         """Whether the worker of a generation that is as *found* (None: there is none) has something to do."""
         if found is None or found.state not in INGESTING:
             state = "gone" if found is None else {"dropping": "being dropped"}.get(found.state, found.state)
-            self.ended = f"the generation is {state}"
+            self.ended = f"the generation is {state}, there is nothing to do in it"
             self._stop()
             return False
         building = found.state == "building"
@@ -126,6 +128,10 @@ class Course:
             return
         self._back_off.healed()
         if found is None or found.state != "building":
+            others = _SQL["has_other_owner"]
+            if self.hands_over_as and await connection.fetchval(others, self.hands_over_as):
+                self.ended = "the generation has caught up, and other workers carry it on"
+                self._stop()
             await self._pause(LOOK_SECONDS)
             return
         wanted = self._until

@@ -1,7 +1,8 @@
 """The process that a replay has of its own: ``runstone worker --generation NAME``, left to itself.
 
-It outlives the command that started it and belongs to nobody, like any service. Its log lies in the state
-folder of the user, a file a generation.
+It outlives the command that started it and belongs to nobody, like any service, until the generation has
+caught up and the installation's own workers have taken their part of it: then it leaves it to them. Where
+there are none, it goes on. Its log lies in the state folder of the user, a file a generation.
 """
 
 import os
@@ -23,7 +24,7 @@ def spawn(generation: str) -> "tuple[subprocess.Popen[bytes], Path]":
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runstone.cli", "worker", "--generation", generation],
+            [sys.executable, "-m", "runstone.cli", "worker", "--generation", generation, "--hand-over"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

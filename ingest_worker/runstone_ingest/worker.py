@@ -74,7 +74,8 @@ class Worker:
         self._prefix = prefix
         self._stop = asyncio.Event()
         wake = self._wake = asyncio.Event()
-        self._ownership = Ownership(f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}", wake)
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+        self._ownership = Ownership(self._owner, wake)
         self._gathering = Gathering(wake)
         topics = (events_topic(prefix), catalog_topic(prefix))
         self._course = Course(dsn, topics, self.stop, self._stop)
@@ -90,6 +91,10 @@ class Worker:
         )
         self._heard = Heard(bootstrap, dsn, prefix, lost_after, self._owns_the_catalog, self._stop)
         self._back_off = BackOff(self._stop)
+
+    def hand_over(self) -> None:
+        """Let it end by itself when its generation has caught up and other workers carry it on."""
+        self._course.hands_over_as = self._owner
 
     def stop(self) -> None:
         """Ask it to end; what is being written is finished first."""
@@ -187,7 +192,7 @@ class Worker:
 
     def _say_ended(self) -> None:
         if self._course.ended:
-            print(f"runstone worker: {self._course.ended}, there is nothing to do in it", flush=True)
+            print(f"runstone worker: {self._course.ended}", flush=True)
 
     def _owns_the_catalog(self) -> bool:
         return TopicPartition(catalog_topic(self._prefix), 0) in self._ownership.held
