@@ -199,8 +199,9 @@ class Run:
         if time is not None and (type(time) is not int or not 0 <= time <= LATEST_POINT_MS):
             time = time_numbers([time], key)[0]
         name: str | SeriesKey = key
-        if model_id != "" or dataset != ("", ""):
-            name = SeriesKey(key, *measured(model_id, dataset))
+        if type(model_id) is not str or model_id or type(dataset) is not tuple or dataset != ("", ""):
+            of = measured(model_id, dataset)
+            name = SeriesKey(key, *of) if any(of) else key
         try:
             if time is None or time <= LATEST_POINT_MS:
                 self._point(self._stream, name, value, step, None if time is None else time * NS_PER_MS)

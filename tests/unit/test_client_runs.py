@@ -193,6 +193,7 @@ def test_a_point_may_have_its_own_time_and_be_of_a_model_or_dataset(client, reco
             {"value": "1"},
             {"key": ""},
             {"model_id": "m" * 501},
+            {"model_id": np.zeros(2)},
             {"dataset": "name"},
             {"dataset": ("name", 1)},
         ):
