@@ -20,6 +20,9 @@ from runstone_store import kafka_settings
 PATIENCE: Final = 30.0
 
 FETCH_BYTES: Final = limits.TOPIC_MAX + limits.MIB
+FETCH_WAIT_MS: Final = 50
+"""How long a broker may hold a fetch open: one is in flight, and the end of a scan waits for it."""
+
 _POLL_MS: Final = 500
 
 
@@ -36,6 +39,7 @@ async def reader(bootstrap: str, client_id: str, fetch_bytes: int = FETCH_BYTES)
         group_id=None,
         auto_offset_reset="none",
         enable_auto_commit=False,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=fetch_bytes,
         **kafka_settings.security(),
     )

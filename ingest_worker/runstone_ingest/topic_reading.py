@@ -1,22 +1,21 @@
-"""Reads parts of the topics once more, for whoever compares them with what was made of them.
+"""Reads many partitions of the topics once more, all at a time, for whoever compares them with a read model.
 
 No consumer group is involved, so nothing that workers do is disturbed.
 """
 
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, Final
+from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
-from runstone.events import limits
+from runstone_ingest import scanning
 from runstone_ingest.exceptions import TopicError
 from runstone_ingest.records import Record
-from runstone_store import kafka_settings
 from runstone_store.configuration import catalog_topic, events_topic
 
+_CLIENT: Final = "runstone-verify"
 _POLL_MS: Final = 250
-_FETCH_WAIT_MS: Final = 50
 
 Span = tuple[int, int]
 """Offsets ``low … end - 1``."""
@@ -28,52 +27,34 @@ def places(prefix: str, partitions: int) -> list[TopicPartition]:
     return [TopicPartition(catalog_topic(prefix), 0), *events]
 
 
-def _consumer(bootstrap: str) -> Any:
-    return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        auto_offset_reset="none",
-        enable_auto_commit=False,
-        fetch_max_wait_ms=_FETCH_WAIT_MS,
-        max_partition_fetch_bytes=limits.TOPIC_MAX + limits.MIB,
-        **kafka_settings.security(),
-    )
-
-
 async def spans(bootstrap: str, places: Collection[TopicPartition]) -> dict[TopicPartition, Span]:
     """What these partitions hold now.
 
     Raises:
         TopicError: Kafka does not answer, or one of the topics is not there.
     """
-    consumer = _consumer(bootstrap)
-    try:
-        await consumer.start()
+    async with scanning.reader(bootstrap, _CLIENT) as consumer:
         missing = {tp.topic for tp in places} - await consumer.topics()
         if missing:
             raise TopicError(f"the topic {min(missing)} is not there; run 'runstone topic create'")
         low, end = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         return {tp: (low[tp], end[tp]) for tp in sorted(places)}
-    except (KafkaError, OSError) as failed:
-        raise TopicError(f"Kafka at {bootstrap} does not answer as expected: {failed!r}") from failed
-    finally:
-        await consumer.stop()
 
 
 async def read(bootstrap: str, wanted: Mapping[TopicPartition, Span]) -> AsyncIterator[Record]:
     """The records of these spans, in order within each partition.
 
     Raises:
-        TopicError: Kafka does not answer, or does not have these offsets.
+        TopicError: Kafka does not answer, does not have these offsets, or is silent for too long.
     """
     left = {tp: end for tp, (low, end) in wanted.items() if low < end}
     if not left:
         return
-    consumer = _consumer(bootstrap)
-    try:
-        await consumer.start()
+    async with scanning.reader(bootstrap, _CLIENT) as consumer:
         consumer.assign(list(left))
         for tp in left:
             consumer.seek(tp, wanted[tp][0])
+        heard = time.monotonic()
         while left:
             fetched = await consumer.getmany(*left, timeout_ms=_POLL_MS)
             for tp, messages in fetched.items():
@@ -84,7 +65,10 @@ async def read(bootstrap: str, wanted: Mapping[TopicPartition, Span]) -> AsyncIt
                 if await consumer.position(tp) >= left[tp]:
                     del left[tp]
                     consumer.pause(tp)
-    except (KafkaError, OSError) as failed:
-        raise TopicError(f"reading the topics from Kafka at {bootstrap} failed: {failed!r}") from failed
-    finally:
-        await consumer.stop()
+            if fetched:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > scanning.PATIENCE:
+                waiting = ", ".join(f"{tp.topic}/{tp.partition}" for tp in left)
+                raise TopicError(
+                    f"nothing came of {waiting} for {scanning.PATIENCE:.0f} s; are the brokers well?"
+                )

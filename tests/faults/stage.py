@@ -21,7 +21,9 @@ from aiokafka import TopicPartition
 
 from runstone.events import Envelope, encoding, identity
 from runstone_ingest import dead_letters, logical_content, topic_reading, topics
+from runstone_ingest.exceptions import IngestError
 from runstone_ingest.plain_model import PlainModel
+from runstone_ingest.redrive import Redrive
 from runstone_local.postgres import PostgresServer
 from runstone_store import pool
 from tests.fix_services import migrated_database
@@ -67,8 +69,7 @@ class Stage:
 
     async def _close(self) -> None:
         try:
-            while self._workers:
-                await self.end_worker(signal.SIGKILL)
+            await self._end_workers()
         finally:
             await self._async_things.aclose()
 
@@ -115,6 +116,28 @@ class Stage:
             )
         finally:
             await connection.close()
+
+    async def redrive(self, stream: str) -> None:
+        """Make a stream again, if anything of its partition is applied yet."""
+        connection = await asyncpg.connect(self.dsn, server_settings={"search_path": "runstone_g1"})
+        await pool.speak_json(connection)
+        try:
+            await Redrive(self.kafka, self.prefix, PARTITIONS, connection).run(stream)
+        except IngestError as refused:
+            if "no worker has applied anything" not in str(refused):
+                raise
+        finally:
+            await connection.close()
+
+    def begin_again(self) -> None:
+        """Let one worker fill an empty read model from the same topics."""
+        self.run(self._end_workers())
+        self.dsn = self._things.enter_context(migrated_database(self._postgres))
+        self.run(self.start_worker())
+
+    async def _end_workers(self) -> None:
+        while self._workers:
+            await self.end_worker(signal.SIGKILL)
 
     async def publish(self, *envelopes: Envelope) -> None:
         await self._publisher.publish(*envelopes)

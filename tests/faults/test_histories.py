@@ -118,6 +118,14 @@ class Histories(RuleBasedStateMachine):
     def connections_are_cut(self) -> None:
         self.stage.run(self.stage.cut_connections())
 
+    @rule(stream=streams)
+    def a_stream_is_redriven(self, stream: str) -> None:
+        self.stage.run(self.stage.redrive(self.names[stream]))
+
+    @rule()
+    def the_catalog_is_redriven(self) -> None:
+        self.stage.run(self.stage.redrive(CATALOG))
+
     @precondition(lambda _self: SOAK)  # the group takes seconds for it
     @rule()
     def a_worker_joins_before_another_is_killed(self) -> None:
@@ -157,12 +165,16 @@ def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, pos
         run_state_machine_as_test(
             OnThisStage,
             settings=settings(
-                max_examples=times(8, 400),
+                max_examples=times(6, 400),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )
+        (stage,) = stages
+        stage.begin_again()
+        found = stage.run(stage.differences(stage.model.streams()))
+        assert not found, "\n".join(["a read model that was made again differs:", *found])
     finally:
         for stage in stages:
             stage.close()

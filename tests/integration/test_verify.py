@@ -113,6 +113,7 @@ DAMAGES = {
     "DELETE FROM dead_letters": "0 dead letters are kept",
     "UPDATE ingest_partitions SET duplicates = duplicates + 1 WHERE records > duplicates + dead": "the topic has 0",
     "UPDATE ingest_partitions SET last_hash = '\\x00'": "is not the one that was applied",
+    "INSERT INTO halts SELECT topic, partition, 'lost', 'it is gone', '1' FROM ingest_partitions": "it halts: it is gone",
     "UPDATE ingest_partitions SET next_offset = 1000": "it has lost records, or it was made again",
 }
 

@@ -46,6 +46,10 @@ async def read(connection: Any, report: Report) -> State:
         state.dead.add((topic, partition, offset))
         if stream is not None:
             state.buried.setdefault((stream, session), []).append((first_seq, first_seq + n))
+    for topic, partition, reason in await connection.fetch(_SQL["halts"]):
+        report.add(WRONG, f"{topic}/{partition}", f"it halts: {reason}; see 'runstone repair'")
+    for (finding,) in await connection.fetch(_SQL["ledger_findings"]):
+        report.add(WRONG, "topics", finding)
     async for stream, session, high_seq, missing, declared, ended in connection.cursor(
         _SQL["marks"], prefetch=1000
     ):

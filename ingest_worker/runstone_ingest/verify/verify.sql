@@ -13,6 +13,14 @@ ORDER BY topic, partition;
 -- Where do the dead letters lie, and which seqs are in them?
 SELECT topic, partition, "offset", stream, session, first_seq, n FROM dead_letters;
 
+-- name: halts
+-- Which partitions halt, and why?
+SELECT topic, partition, reason FROM halts ORDER BY topic, partition;
+
+-- name: ledger_findings
+-- What have the workers found wrong with the topics?
+SELECT finding FROM ledger_findings ORDER BY finding;
+
 -- name: marks
 -- What has come of each session in each stream?
 SELECT stream, session, high_seq, missing, declared, ended FROM marks;

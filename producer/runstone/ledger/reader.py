@@ -32,6 +32,9 @@ _POLL_MS: Final = 200
 _FETCH_WAIT_MS: Final = 50
 """How long a broker may hold a fetch open. One is in flight, and the end waits for it."""
 
+_PATIENCE: Final = 30.0
+"""Seconds without a record after which a broker that should have some is given up."""
+
 _HOMES_MAX: Final = 100_000
 
 Fetched = tuple[list[LedgerEvent], dict[int, int]]
@@ -259,6 +262,7 @@ class _Session:
         """Fetch until the end, or for ever."""
         places = set(self._consumer.assignment())
         ends = None if self._choice.follow else await self._ends(places)
+        heard = time.monotonic()
         while ends is None or not await self._reached(ends):
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
             for tp, records in fetched.items():
@@ -266,6 +270,10 @@ class _Session:
                     if ends is None or record.offset < ends[tp]:
                         yield self._give(record), self._go_on(tp, record.offset + 1)
             yield [], {}
+            if fetched or ends is None:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _PATIENCE:
+                raise ServerError(f"Kafka has sent nothing for {_PATIENCE:.0f} s; are the brokers well?")
             if ends is None and self._choice.until is not None and self._choice.until <= time.time() * 1000:
                 ends = await self._ends(places)  # what was followed is over
 
