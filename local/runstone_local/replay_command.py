@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="print JSON instead of text")
+    shared.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the installation (default: RUNSTONE_DATA; else the services that "
+        "RUNSTONE_POSTGRES_DSN and RUNSTONE_BOOTSTRAP_SERVERS name; else the default folder of 'up')",
+    )
     start = verbs.add_parser(
         "start",
         parents=[shared],
@@ -80,16 +89,20 @@ def _rate(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it in the database of RUNSTONE_POSTGRES_DSN, with the topics of RUNSTONE_BOOTSTRAP_SERVERS."""
+    """Do it in the installation that the arguments or the environment name."""
     import asyncpg
 
     from runstone_ingest.exceptions import IngestError
-    from runstone_store import configuration, pool
+    from runstone_local import installation
+    from runstone_store import pool
 
-    dsn = configuration.postgres_dsn()
+    found = installation.find(args.data, os.environ)
+    # the process of a replay has them from this one
+    os.environ["RUNSTONE_BOOTSTRAP_SERVERS"] = found.bootstrap
+    os.environ["RUNSTONE_POSTGRES_DSN"] = found.dsn
 
     async def work() -> int:
-        connection = await pool.connect_writer(dsn, "runstone replay")
+        connection = await pool.connect_writer(found.dsn, "runstone replay")
         try:
             return await _VERBS[args.verb](connection, args)
         finally:
@@ -98,9 +111,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         return asyncio.run(work())
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failed:
-        raise IngestError(
-            f"the database of RUNSTONE_POSTGRES_DSN does not answer as expected: {failed}"
-        ) from failed
+        raise IngestError(f"the read model's database does not answer as expected: {failed}") from failed
 
 
 async def _start(connection: Any, args: argparse.Namespace) -> int:
