@@ -21,7 +21,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from runstone.events import limits
-from runstone_ingest import topics
+from runstone_ingest import fetch_wait, topics
 from runstone_ingest.back_off import BackOff
 from runstone_ingest.batching import Gathering
 from runstone_ingest.course import Course
@@ -33,10 +33,6 @@ from runstone_ingest.ownership import Ownership
 from runstone_ingest.writing import Writing
 from runstone_store import kafka_settings
 from runstone_store.configuration import catalog_topic, events_topic
-
-FETCH_WAIT_MS: Final = 10
-"""How long a broker may hold a fetch open. aiokafka has one fetch in flight, without the partitions whose
-records it has just handed over: the next records of those wait for it to end."""
 
 SESSION_MS: Final = 10_000
 """How long the group waits for a member that is silent, and for all of them to join again."""
@@ -169,7 +165,6 @@ class Worker:
             rebalance_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=_HEARTBEAT_MS,
             max_poll_interval_ms=_NEVER_MS,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
             metadata_max_age_ms=METADATA_MS,
             max_partition_fetch_bytes=limits.TOPIC_MAX + limits.MIB,
             **kafka_settings.security(),
@@ -182,6 +177,7 @@ class Worker:
             except KafkaError as failed:
                 await self._back_off.wait(f"Kafka at {self._bootstrap} does not answer: {failed!r}")
             else:
+                fetch_wait.adapt(consumer)
                 names = [events_topic(self._prefix), catalog_topic(self._prefix)]
                 consumer.subscribe(names, listener=self._ownership)
                 return

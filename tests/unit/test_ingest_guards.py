@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstone_ingest import poison
+from runstone_ingest import fetch_wait, poison
 from runstone_ingest.batching import Gathered
 from runstone_ingest.breaker import ROW, RUSH, SECONDS, Breaker
 from runstone_ingest.ownership import Holding
@@ -101,3 +101,37 @@ async def test_the_witness_is_the_record_before_the_longest_pause() -> None:
     assert holding.witness is None
     holding.advance(9, b"eight")
     assert holding.witness == (7, b"seven")
+
+
+async def test_a_fetch_waits_long_only_while_nothing_comes(monkeypatch) -> None:
+    from aiokafka import AIOKafkaConsumer
+    from aiokafka.consumer.fetcher import Fetcher
+
+    consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+    monkeypatch.setattr(
+        Fetcher, "_get_actions_per_node", lambda self, _: ([], {}, self._fetch_max_wait_ms, False, [])
+    )
+    monkeypatch.setattr(fetch_wait, "BUSY_SECONDS", 0.05)
+    consumer.assign([TP])
+    consumer._fetcher = Fetcher(consumer._client, consumer._subscription)
+    try:
+        fetch_wait.adapt(consumer)
+
+        def ask(assignment):
+            return consumer._fetcher._get_actions_per_node(assignment)[2]
+
+        assignment = consumer._subscription.subscription.assignment
+        assert ask(assignment) == fetch_wait.LONG_MS
+        consumer._fetcher._records[TP] = object()
+        assert ask(assignment) == fetch_wait.SHORT_MS
+        consumer._fetcher._records.clear()
+        assert ask(assignment) == fetch_wait.SHORT_MS
+        await asyncio.sleep(0.06)
+        assert ask(assignment) == fetch_wait.LONG_MS
+        consumer.pause(TP)
+        consumer._fetcher._records[TP] = object()  # nobody will take it while it is paused
+        assert ask(assignment) == fetch_wait.LONG_MS
+    finally:
+        await consumer._fetcher.close()
+        consumer._fetcher = None
+        await consumer.stop()
