@@ -375,3 +375,21 @@ def test_with_nothing_to_send_to_a_program_ends_within_two_seconds(train):
     began = time.monotonic()
     assert training.end()[0] == 0
     assert time.monotonic() - began < 2
+
+
+def test_a_program_that_closes_every_descriptor_finds_nothing_of_ours_in_its_own_files(train, tmp_path):
+    started = train(f"""
+        import os, pathlib, runstone
+        os.chdir({str(tmp_path)!r})
+        run = runstone.start_run()
+        run.log_metric("x", 1)
+        os.closerange(3, 100)
+        mine = [os.open(f"mine.{{n}}", os.O_CREAT | os.O_WRONLY) for n in range(40)]
+        for asleep in pathlib.Path(os.environ["RUNSTONE_SPOOL"]).glob("*/asleep"):
+            asleep.write_bytes(bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+        run.log_metric("x", 2)
+        print(sum(os.fstat(file).st_size for file in mine), flush=True)
+        os._exit(0)
+        """)
+    assert started.line() == "0"
+    assert started.end()[0] == 0

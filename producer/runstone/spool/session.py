@@ -109,6 +109,7 @@ class Session:
         self._mapped = False
         self._lock = -1
         self._wake = -1
+        self._wake_file: os.stat_result = os.stat_result(range(10))
         self._cause = -1
         self._refused: RefusedFile | None = None
         self._asleep: mmap.mmap | None = None
@@ -206,6 +207,7 @@ class Session:
             self._cause = os.open(folder.cause, os.O_WRONLY | os.O_CLOEXEC)
             self._refused = RefusedFile(folder.refused)
             self._wake = os.open(self._machine.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._wake_file = os.fstat(self._wake)
             self._mapped = allocation_binds(folder.path)
             if self._mapped:
                 self._asleep = _map(self._machine.asleep)
@@ -299,7 +301,9 @@ class Session:
         if self._asleep is not None:
             self._asleep[0] = 0
         try:
-            os.write(self._wake, b"\1")
+            # a program that closes every descriptor, as daemons do, may have a file of its own there by now
+            if os.path.samestat(os.fstat(self._wake), self._wake_file):
+                os.write(self._wake, b"\1")
         except OSError:
             pass
 
