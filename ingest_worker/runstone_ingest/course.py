@@ -171,3 +171,9 @@ class Course:
 async def has_owner(connection: Any, generation: str) -> bool:
     """Whether a worker that lives writes *generation*."""
     return bool(await connection.fetchval(_SQL["has_owner"].format(generation=generation)))
+
+
+async def halted(connection: Any, generation: str) -> list[str]:
+    """The partitions in which nothing more is applied to *generation*, each with the reason."""
+    rows = await connection.fetch(_SQL["halts"].format(generation=generation))
+    return [f"{topic}/{partition} is halted: {reason}" for topic, partition, reason in rows]

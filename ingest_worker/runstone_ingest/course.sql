@@ -8,6 +8,10 @@ SELECT topic, partition, next_offset FROM ingest_partitions WHERE topic = ANY($1
 -- By how many partitions are streams hashed? Null before the catalog's first record was applied.
 SELECT partitions FROM installation;
 
+-- name: halts
+-- In which partitions is nothing more applied, and why? (The schema's name is filled in.)
+SELECT topic, partition, reason FROM {generation}.halts ORDER BY topic, partition;
+
 -- name: has_other_owner
 -- Does a worker that lives write a part of this generation, besides the one of this name?
 SELECT EXISTS (SELECT FROM ingest_partitions p

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from runstone_ingest.course import has_owner
+from runstone_ingest.course import halted, has_owner
 from runstone_ingest.exceptions import IngestError
 from runstone_ingest.replay_offsets import Ends, Ledger
 from runstone_ingest.replay_progress import Progress, Watch
@@ -25,13 +25,14 @@ WORKERLESS_SECONDS = 30.0
 class Standing:
     """One generation: *progress* towards its end, or towards Kafka's (None while Kafka is not asked).
 
-    *size*: bytes; *has_worker*: whether somebody writes it now.
+    *size*: bytes; *has_worker*: whether somebody writes it now; *halts*: where nothing more is applied.
     """
 
     generation: Generation
     progress: Progress | None
     size: int
     has_worker: bool
+    halts: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -47,6 +48,7 @@ class Standing:
             "rate": found.rate,
             "bytes": self.size,
             "has_worker": self.has_worker,
+            "halts": list(self.halts),
             "applied": progress and progress.applied,
             "whole": progress and progress.whole,
             "lag_records": progress and progress.left,
@@ -67,6 +69,7 @@ async def standings(connection: Any, ledger: Ledger | None) -> list[Standing]:
                 await _progress(connection, one, ends),
                 await generation_changes.size(connection, one.name),
                 await has_owner(connection, one.name),
+                await halted(connection, one.name),
             )
         )
     return found
@@ -100,7 +103,7 @@ async def wait_caught_up(
     worker may take the generation on, and only when nobody does for a while that is the end.
 
     Raises:
-        IngestError: the generation was dropped, or nobody writes it.
+        IngestError: the generation was dropped, a partition of it is halted, or nobody writes it.
     """
     watch, lonely_since = Watch(), None
     while True:
@@ -114,6 +117,10 @@ async def wait_caught_up(
             raise IngestError(f"{name} was dropped before it had caught up")
         if one.state != "building":
             return "ready"
+        if halts := await halted(connection, name):
+            raise IngestError(
+                f"{name} does not catch up: {'; '.join(halts)} (docs/read-model.md, 'A partition that halts')"
+            )
         now = time.monotonic()
         progress = await _progress(connection, one, await ledger.ends())
         if progress is not None:
@@ -138,7 +145,7 @@ def table(found: Sequence[Standing]) -> list[Sequence[str]]:
         rows.append(
             (
                 one.generation.name,
-                one.generation.state,
+                f"{one.generation.state}{', halted' if one.halts else ''}",
                 behind,
                 f"{one.size / 1e6:,.1f} MB",
                 "yes" if one.has_worker else "no",

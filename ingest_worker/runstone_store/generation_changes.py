@@ -145,7 +145,8 @@ async def _attempt(connection: Any, name: str) -> str:
         while behind := _behind(wanted, await offsets(connection, name)):
             if time.monotonic() > until:
                 raise _BehindError(
-                    f"it has not reached the live generation's offset in {behind}; do its workers run?"
+                    f"it has not reached the live generation's offset in {behind}; do its workers run, and "
+                    f"is none of its partitions halted?"
                 )
             await asyncio.sleep(_LOOK)
         await connection.execute(_SQL["short_locks"])

@@ -178,6 +178,9 @@ async def _status(connection: Any, args: argparse.Namespace) -> int:
     widths = table.widths(rows, None)
     assert widths is not None, "there is no limit to the width"
     print("\n".join(table.lines(rows, widths, bold=False)))
+    for one in found:
+        for halt in one.halts:
+            print(f"{one.generation.name}: {halt}")
     return 0
 
 

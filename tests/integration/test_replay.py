@@ -5,10 +5,16 @@ import math
 
 import asyncpg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from runstone.events import CATALOG, cut, types
 from runstone.events.types import SeriesKey
 from runstone_ingest import replay_verify
+from runstone_ingest.exceptions import IngestError
+from runstone_ingest.replay_offsets import opened
+from runstone_ingest.replay_state import wait_caught_up
+from runstone_ingest.worker import Worker
 from runstone_store import generation_changes, generations, pool
 from runstone_store.exceptions import GenerationError, NoSuchGenerationError
 from tests.fix_replay import compare, ends, read_as, replaying, until_state
@@ -230,3 +236,27 @@ async def test_generations_that_both_ingest_are_compared_at_equal_offsets(
         found = await compare(database, prefix, LIVE, name)
         assert (found.differences, found.unsettled) == ([], [])
         await until_state(db.connection, name, "ready")
+
+
+async def test_a_replay_of_a_topic_that_has_lost_its_beginning_says_so_and_ends(
+    kafka, database, prefix, publish, db
+):
+    await _publish(publish, range(3))
+    connection = await pool.connect_writer(database, "test")
+    whole = await ends(kafka, prefix)
+    (place, end) = max(whole.items(), key=lambda item: item[1])
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.delete_records({place: RecordsToDelete(before_offset=end - 1)})
+    await admin.close()
+    name, _ = await generation_changes.begin(connection, None, None, "")
+    worker = Worker(kafka, database, prefix, None, name)
+    working_on = asyncio.create_task(worker.run())
+    try:
+        async with opened(kafka, prefix) as ledger, asyncio.timeout(30):
+            with pytest.raises(IngestError, match=f"{place.partition} is halted"):
+                await wait_caught_up(connection, ledger, name, lambda _: None, lambda: True)
+    finally:
+        worker.stop()
+        await working_on
+        connection.terminate()
