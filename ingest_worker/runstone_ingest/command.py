@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +15,15 @@ STOP_SECONDS: Final = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's option; everything else comes from the environment."""
+    """Declare the command's options; everything else comes from the environment."""
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="run N processes that share the partitions (default 1); a core each is of use",
+    )
+    parser.add_argument("--until-input-ends", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--generation",
         metavar="NAME",
@@ -28,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 1000, found {text!r}")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
     from runstone.events import limits
@@ -38,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
     limits.check_ladder()
     bootstrap, dsn = configuration.bootstrap_servers(), configuration.postgres_dsn()
     prefix, lost_after = configuration.topic_prefix(), configuration.session_lost_after()
+
+    if args.workers > 1:
+        return _run_several(args)
 
     async def work() -> None:
         worker: Worker | Following
@@ -56,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
+        if args.until_input_ends:
+            loop.add_reader(0, _stop_at_the_end, loop, stop)
         try:
             await task
         except asyncio.CancelledError:
@@ -63,6 +83,30 @@ def run(args: argparse.Namespace) -> int:
 
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(work())
+    print("runstone worker: stopped", flush=True)
+    return 0
+
+
+def _stop_at_the_end(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        stop()
+
+
+def _run_several(args: argparse.Namespace) -> int:
+    from runstone_ingest.processes import Processes
+
+    same = ["--generation", args.generation] if args.generation else []
+    if args.hand_over:
+        same.append("--hand-over")
+
+    async def work() -> None:
+        processes = Processes(args.workers, same)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, processes.stop)
+        await processes.run()
+
+    asyncio.run(work())
     print("runstone worker: stopped", flush=True)
     return 0
 
