@@ -337,3 +337,27 @@ def test_verify_finds_the_installation_by_its_folder_and_all_well_in_it(up, trai
     found = json.loads(said.stdout)
     assert [(one["stream"], one["points"], one["same"]) for one in found["sample"]] == [(run_id, 100, True)]
     assert found["findings"] == [] or all(finding["kind"] == "noted" for finding in found["findings"])
+
+
+def test_the_ledger_can_be_read_by_whoever_knows_the_servers_address(up, training):
+    done = training.run("""
+        with runstone.start_run() as run:
+            runstone.log_metric("loss", 0.5, step=3)
+        print(run.run_id, runstone.flush(30))
+        """)
+    run_id, told = done.stdout.split()
+    assert told == "True"
+    said = subprocess.run(
+        [*RUNSTONE, "events", "dump", "--run", run_id],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        env=training.environment,
+    )
+    *events, position = [json.loads(line) for line in said.stdout.splitlines()]
+    found = [line["event"] for line in events if "event" in line]
+    assert found[0]["type"] == "run_started"
+    assert [(one["key"], one["step"], one["value"]) for one in found if one["type"] == "point"] == [
+        ("loss", 3, 0.5)
+    ]
+    assert "position" in position
