@@ -24,6 +24,8 @@ from runstone_ingest import dead_letters, logical_content, topic_reading, topics
 from runstone_ingest.exceptions import IngestError
 from runstone_ingest.plain_model import PlainModel
 from runstone_ingest.redrive import Redrive
+from runstone_ingest.verify import verify
+from runstone_ingest.verify.findings import WRONG
 from runstone_local.postgres import PostgresServer
 from runstone_store import pool
 from tests.fix_services import migrated_database
@@ -128,6 +130,15 @@ class Stage:
                 raise
         finally:
             await connection.close()
+
+    async def verified(self) -> list[str]:
+        """What `runstone verify` finds wrong. (Losses are what random histories are made of.)"""
+        connection = await self.settled()
+        try:
+            report = await verify(connection, self.kafka, self.prefix, "runstone_g1", sample=1000)
+        finally:
+            await connection.close()
+        return [f"{found.where}: {found.what}" for found in report.findings if found.kind == WRONG]
 
     def begin_again(self) -> None:
         """Let one worker fill an empty read model from the same topics."""

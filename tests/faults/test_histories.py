@@ -172,6 +172,7 @@ def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, pos
             ),
         )
         (stage,) = stages
+        assert not (wrong := stage.run(stage.verified())), "\n".join(wrong)
         stage.begin_again()
         found = stage.run(stage.differences(stage.model.streams()))
         assert not found, "\n".join(["a read model that was made again differs:", *found])
