@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup lint unit integration acceptance reference test-compat test-browser soak-client bench-setup bench bench-mlflow clean
+.PHONY: demo test setup lint unit integration acceptance reference test-compat test-browser soak-client soak-worker bench-setup bench bench-mlflow clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "runstone: installing into $(VENV) (a minute or two, once)"
@@ -42,6 +42,10 @@ acceptance: setup
 # The client's fault tests at full size: a thousand kills and more, half an hour. SOAK="-k kills" chooses.
 soak-client: setup
 	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly tests/faults $(SOAK)
+
+# The worker's fault tests at full size: hours. SOAK="-k zombie" chooses.
+soak-worker: setup
+	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly tests/faults/test_worker_kills.py tests/faults/test_worker_poison.py tests/faults/test_histories.py tests/faults/test_replay_swaps.py $(SOAK)
 
 # The reference page, from the client's docstrings.
 reference:

@@ -63,26 +63,6 @@ async def test_a_worker_in_the_place_of_a_killed_one_goes_on_at_once(kafka, data
     assert await db.rows("SELECT key FROM tags ORDER BY key") == [("a",), ("b",)]
 
 
-async def test_a_stopped_worker_that_wakes_up_late_applies_nothing_twice(
-    kafka, database, prefix, publish, db
-):
-    async with command(kafka, database, prefix) as zombie:
-        await publish.publish(envelope(RUN, 0, [types.Tag("a", "1", 1)]))
-        await db.applied(2)
-        zombie.send_signal(signal.SIGSTOP)
-        try:
-            await publish.publish(envelope(RUN, 1, [types.Tag("b", "2", 1)]))
-            async with command(kafka, database, prefix):
-                await db.applied(3, seconds=40)
-                zombie.send_signal(signal.SIGCONT)
-                await publish.publish(envelope(RUN, 2, [types.Tag("c", "3", 1)]))
-                await db.applied(4, seconds=40)
-        finally:
-            zombie.send_signal(signal.SIGCONT)
-    assert await db.rows("SELECT key FROM tags ORDER BY key") == [("a",), ("b",), ("c",)]
-    assert await db.rows("SELECT sum(records)::int FROM ingest_partitions") == [(4,)]
-
-
 async def test_a_worker_without_its_servers_stops_when_told(database, prefix):
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("runstone"),
