@@ -5,11 +5,16 @@ ready or retired, because both must stay so close to the topics that they can be
 building where the process of its replay has died. A replay that lives has a process of its own, so that
 catching up takes no time from the live generation.
 
-Who runs where: one event loop; a task and a `Worker` per generation, which share nothing, and this one, which
-looks every two seconds what there is. The connection is opened for each look: it must work after anything.
+Who runs where: the generation that is live at the begin is written in this process, by a `Worker` in the same
+event loop; each other one has a child process (``runstone worker --generation NAME``), so that neither memory
+nor the interpreter's lock is shared with what people wait for. A child ends when its standard input does, so
+it cannot outlive this process, whatever ends that. This task looks every two seconds what there is; the
+connection is opened for each look, because it must work after anything.
 """
 
 import asyncio
+import os
+import sys
 import time
 from typing import Any, Final
 
@@ -25,6 +30,8 @@ LOOK_SECONDS: Final = 2.0
 ORPHANED_SECONDS: Final = 20.0
 """How long a generation that is building may be without a worker before it is taken on here."""
 
+_LEAVE_SECONDS: Final = 4.0
+
 _FAULTS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMigratedError)
 
 
@@ -39,68 +46,111 @@ class Following:
         self._lost_after = lost_after
         self._stop = asyncio.Event()
         self._back_off = BackOff(self._stop)
-        self._workers: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
+        self._worker: Worker | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._orphaned: dict[str, float] = {}
+
+    @property
+    def generations(self) -> list[str]:
+        """Those that are being written, in the order in which that began."""
+        return list(self._tasks)
 
     def stop(self) -> None:
         """Ask all of it to end; what is being written is finished first."""
         self._stop.set()
-        for worker, _task in self._workers.values():
-            worker.stop()
+        if self._worker is not None:
+            self._worker.stop()
 
     async def run(self) -> None:
         """Work until `stop`.
 
         Raises:
-            IngestError: a worker can never work as it is; the message says why and what to do.
+            IngestError: the worker can never work as it is; the message says why and what to do.
         """
         try:
             while not self._stop.is_set():
                 try:
                     wanted = await self._wanted()
                 except _FAULTS as failed:
-                    if self._workers:
+                    if self._tasks:
                         await self._pause()  # they say themselves what is wrong
                     else:
                         await self._back_off.wait(f"Postgres does not answer, trying again: {failed!r}")
                     continue
                 self._back_off.healed()
                 for name in wanted:
-                    self._begin(name)
+                    if name not in self._tasks and not self._stop.is_set():
+                        self._begin(name)
                 await self._pause()
         finally:
             self.stop()
-            tasks = [task for _worker, task in self._workers.values()]
-            outcome = asyncio.gather(*tasks, return_exceptions=True)
+            outcome = asyncio.gather(*self._tasks.values(), return_exceptions=True)
             try:
                 await asyncio.shield(outcome)
             except asyncio.CancelledError:
-                for task in tasks:
+                for task in self._tasks.values():
                     task.cancel()
                 await outcome
                 raise
-        for task in tasks:
+        for task in self._tasks.values():
             task.result()
 
     def _begin(self, name: str) -> None:
-        if name not in self._workers and not self._stop.is_set():
-            worker = Worker(self._bootstrap, self._dsn, self._prefix, self._lost_after, name)
-            self._workers[name] = worker, asyncio.create_task(worker.run(), name=f"worker of {name}")
+        if self._worker is None:
+            self._worker = Worker(self._bootstrap, self._dsn, self._prefix, self._lost_after, name)
+            work = self._here(self._worker)
+        else:
+            work = self._beside(name)
+        self._tasks[name] = asyncio.create_task(work, name=f"worker of {name}")
+
+    async def _here(self, worker: Worker) -> None:
+        try:
+            await worker.run()
+        finally:
+            self._worker = None
+
+    async def _beside(self, name: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "runstone.cli", "worker", "--generation", name, "--until-input-ends"),
+            stdin=asyncio.subprocess.PIPE,
+            env=os.environ
+            | {
+                "RUNSTONE_BOOTSTRAP_SERVERS": self._bootstrap,
+                "RUNSTONE_POSTGRES_DSN": self._dsn,
+                "RUNSTONE_TOPIC_PREFIX": self._prefix,
+            },
+        )
+        stopping = asyncio.create_task(self._stop.wait())
+        ended = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                async with asyncio.timeout(_LEAVE_SECONDS):
+                    await asyncio.shield(ended)
+            except TimeoutError:
+                process.kill()  # a transaction that was under way is not there, and delivered again
+                await ended
+        if process.returncode and not self._stop.is_set():
+            await self._back_off.wait(f"the worker of {name} ended with code {process.returncode}, again")
 
     async def _pause(self) -> None:
-        """Until the next look; a worker that ends by itself is forgotten, one that fails ends this one."""
-        tasks = {task: name for name, (_worker, task) in self._workers.items()}
+        """Until the next look; what ends by itself is forgotten, a worker that fails here ends all of it."""
+        names = {task: name for name, task in self._tasks.items()}
         stopping = asyncio.create_task(self._stop.wait())
         try:
-            watched: list[asyncio.Task[Any]] = [*tasks, stopping]
+            watched: list[asyncio.Task[Any]] = [*names, stopping]
             done, _ = await asyncio.wait(watched, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
         if self._stop.is_set():
             return
-        for task, name in tasks.items():
+        for task, name in names.items():
             if task in done:
-                del self._workers[name]
+                del self._tasks[name]
                 task.result()
 
     async def _wanted(self) -> list[str]:

@@ -39,14 +39,14 @@ async def test_a_replay_whose_process_died_is_carried_on_and_one_that_is_dropped
         name, _ = await generation_changes.begin(connection, None, None, "")
         await until_state(connection, name, "ready")
         assert await read_as(db, name, "SELECT key FROM tags") == [("a",)]
-        assert sorted(worker._workers) == ["runstone_g1", name]
+        assert worker.generations == ["runstone_g1", name]
         await generation_changes.flip(connection, name)
         await publish.publish(envelope(RUN, 1, [types.Tag("b", "2", 1)]))
         await db.applied(3)  # the retired one goes on
         await generation_changes.flip(connection, "runstone_g1")
         await generation_changes.drop(connection, name)
         deadline = time.monotonic() + 10
-        while name in worker._workers:
+        while name in worker.generations:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
         assert [one.name for one in await generations.listed(connection)] == ["runstone_g1"]
