@@ -13,7 +13,6 @@ import threading
 import uuid
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -38,7 +37,9 @@ _WAIT_SECONDS = 30
 class Stage:
     """Made with `open`; `close` ends what it has started."""
 
-    def __init__(self, kafka: str, postgres: PostgresServer) -> None:
+    def __init__(self, kafka: str, postgres: PostgresServer, bug: str = "") -> None:
+        """*bug*: Python that spoils the workers before they begin."""
+        self._program = f"{bug}\nimport sys\nfrom runstone.cli import main\nsys.exit(main(['worker']))"
         self.kafka = kafka
         self.prefix = f"test-{uuid.uuid4().hex[:12]}"
         self.model = PlainModel()
@@ -88,8 +89,9 @@ class Stage:
         """One more; it is not waited for."""
         self._workers.append(
             await asyncio.create_subprocess_exec(
-                Path(sys.executable).with_name("runstone"),
-                "worker",
+                sys.executable,
+                "-c",
+                self._program,
                 stdout=DEVNULL,
                 stderr=DEVNULL,
                 env=os.environ
@@ -104,6 +106,7 @@ class Stage:
     async def end_worker(self, number: signal.Signals) -> None:
         """The oldest worker gets a signal, and ends."""
         process = self._workers.pop(0)
+        assert process.returncode is None, f"a worker has ended by itself, with {process.returncode}"
         process.send_signal(number)
         async with asyncio.timeout(10):
             await process.wait()
@@ -148,7 +151,10 @@ class Stage:
 
     async def _end_workers(self) -> None:
         while self._workers:
-            await self.end_worker(signal.SIGKILL)
+            if self._workers[0].returncode is None:
+                await self.end_worker(signal.SIGKILL)
+            else:
+                self._workers.pop(0)
 
     async def publish(self, *envelopes: Envelope) -> None:
         await self._publisher.publish(*envelopes)
