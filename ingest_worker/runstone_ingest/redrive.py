@@ -37,6 +37,8 @@ LETTERS: Final = named_sql.load(__file__, "dead_letters.sql")
 """What is asked about dead letters."""
 
 BATCH_BYTES: Final = 4 << 20
+CLOSE: Final = 10_000
+"""Offsets that may be read while ingest of the partition waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,20 @@ class Redrive:
         async with scanning.reader(self._bootstrap, "runstone-redrive") as consumer:
             with KeptRecords(*tp) as kept:
                 gathering = _Gathering(consumer, tp, stream.encode(), kept)
-                await gathering.until(*await self._place("place", tp))
+                await self._come_close(gathering, tp)
                 async with self._connection.transaction():
                     await gathering.until(*await self._place("fence", tp))
                     return await self._make_again(stream, tp, kept)
+
+    async def _come_close(self, gathering: "_Gathering", tp: TopicPartition) -> None:
+        """Gather while ingest goes on, until what is left is soon read."""
+        reached = 0
+        while True:
+            end, last_hash = await self._place("place", tp)
+            await gathering.until(end, last_hash)
+            if end - reached < CLOSE:
+                return
+            reached = end
 
     async def _place(self, block: str, tp: TopicPartition) -> tuple[int, bytes | None]:
         try:
