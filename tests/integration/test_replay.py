@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 
 import asyncpg
 import pytest
@@ -260,3 +261,15 @@ async def test_a_replay_of_a_topic_that_has_lost_its_beginning_says_so_and_ends(
         worker.stop()
         await working_on
         connection.terminate()
+
+
+async def test_an_end_by_time_is_the_first_record_that_came_later(kafka, prefix, publish):
+    await _publish(publish, range(2))
+    before = await ends(kafka, prefix)
+    moment = time.time_ns() // 1_000_000 + 2
+    await asyncio.sleep(0.005)  # until that moment of the one clock that the broker has as well
+    await _publish(publish, range(2, 4))
+    async with opened(kafka, prefix) as ledger:
+        assert await ledger.ends_at(moment) == before
+        assert set((await ledger.ends_at(0)).values()) == {0}
+        assert await ledger.ends_at(moment + 3_600_000) == await ends(kafka, prefix)
