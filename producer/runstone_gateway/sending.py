@@ -1,4 +1,4 @@
-"""Sends a file of the artifact store, or one range of it, block by block, so that no browser ever runs it."""
+"""Sends a file of the artifact store, or one range of it, so that no browser ever runs it."""
 
 import asyncio
 import re
@@ -9,7 +9,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from runstone_gateway.media_types import media_type_of
-from runstone_gateway.stores.store import Opened
+from runstone_gateway.sendfile import send_from_file
+from runstone_gateway.stores.store import READ, Opened
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ATTRIBUTE: Final = "!#$&+-.^_`|~"
@@ -65,8 +66,7 @@ async def send(request: web.Request, opened: Opened, path: str) -> web.StreamRes
     await response.prepare(request)
     if request.method != "HEAD" and length:
         try:
-            async for block in opened.read(first, length):
-                await response.write(block)
+            await _send_body(request, response, opened, first, length)
         except (Exception, asyncio.CancelledError):
             # the promised length is not kept: that must break the connection, not end an answer
             if request.transport is not None:
@@ -74,6 +74,23 @@ async def send(request: web.Request, opened: Opened, path: str) -> web.StreamRes
             raise
     await response.write_eof()
     return response
+
+
+async def _send_body(
+    request: web.Request, response: web.StreamResponse, opened: Opened, first: int, length: int
+) -> None:
+    transport, file = request.transport, opened.descriptor
+    if file is not None and transport is not None and not request.secure and length > READ:
+        transport.set_write_buffer_limits(0)  # the head of the answer and these bytes have left, all of them
+        async for block in opened.read(first, READ):
+            await response.write(block)
+        transport.set_write_buffer_limits()
+        first, length = first + READ, length - READ
+        if not transport.get_write_buffer_size():
+            await send_from_file(transport, file, first, length)
+            return
+    async for block in opened.read(first, length):
+        await response.write(block)
 
 
 def _range(match: re.Match[str], size: int) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """MLflow's artifact proxy over both kinds of store: what clients put, find again, and never get."""
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -120,6 +121,42 @@ async def test_a_range_of_a_file_is_sent(stack: Stack) -> None:
         assert headers["Content-Range"] == f"bytes {first}-{last}/{len(body)}"
     assert (await got(stack, f"{FOLDER}/x.bin", Range="bytes=9999999-"))[0] == 416
     assert (await got(stack, f"{FOLDER}/x.bin", Range="bytes=0-1,5-6"))[:2] == (200, body)
+
+
+async def test_a_reader_that_is_slow_gets_all_and_one_that_leaves_leaves_nothing_open(stack: Stack) -> None:
+    body = os.urandom(20_000_000)
+    await put(stack, f"{FOLDER}/large.bin", body)
+    url = URL(stack.url)
+    asked = f"GET {PROXY}/artifacts/{FOLDER}/large.bin HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    readers = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(url.host, url.port, limit=4096)
+        writer.write(asked)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head
+        readers.append((reader, writer))
+    assert (await got(stack, f"{FOLDER}/large.bin"))[1] == body
+    (slow, slow_writer), (_leaving, leaving_writer) = readers
+    leaving_writer.transport.abort()
+    assert await slow.readexactly(len(body)) == body
+    slow_writer.write(asked)  # the connection serves on
+    assert b" 200 " in await slow.readuntil(b"\r\n\r\n")
+    assert await slow.readexactly(len(body)) == body
+    slow_writer.close()
+    for _ in range(1000):
+        if not any("large.bin" in found for found in open_files()):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the file is still open")
+
+
+def open_files() -> list[str]:
+    """What the descriptors of this process, which is the gateway's, lead to."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return found
 
 
 async def test_a_file_is_no_folder_and_a_folder_no_file(stack: Stack) -> None:

@@ -149,6 +149,7 @@ class _OpenedObject:
     def __init__(self, store: S3Store, key: str, size: int, tag: str) -> None:
         self.size = size
         self.tag = tag
+        self.descriptor = None
         self._store = store
         self._key = key
 

@@ -163,14 +163,14 @@ class _OpenedFile:
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         with folder_below(root, names[:-1]) as folder:
-            self._file = open_file(folder, names[-1])
-        found = os.fstat(self._file)
+            self.descriptor = open_file(folder, names[-1])
+        found = os.fstat(self.descriptor)
         self.size = found.st_size
         self.tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
 
     async def read(self, first: int, length: int) -> AsyncIterator[bytes]:
         while length:
-            block = await asyncio.to_thread(os.pread, self._file, min(READ, length), first)
+            block = await asyncio.to_thread(os.pread, self.descriptor, min(READ, length), first)
             if not block:
                 raise StoreAwayError("the file became shorter while it was read")
             first += len(block)
@@ -178,7 +178,7 @@ class _OpenedFile:
             yield block
 
     async def close(self) -> None:
-        os.close(self._file)
+        os.close(self.descriptor)
 
 
 def _refuse_folder(folder: int, name: str) -> None:

@@ -59,6 +59,10 @@ class Opened(Protocol):
     size: int
     tag: str
 
+    @property
+    def descriptor(self) -> int | None:
+        """Of the file, where it is one of this machine's; else None."""
+
     def read(self, first: int, length: int) -> AsyncIterator[bytes]:
         """The *length* bytes from *first*, in blocks. Raises `StoreAwayError` where they cannot be read."""
 
