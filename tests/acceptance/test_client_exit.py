@@ -164,7 +164,9 @@ def test_an_interrupted_call_is_stored_or_not_begun_and_the_next_ones_go_on(trai
     out, err = training.process.communicate(timeout=30)
     assert training.process.returncode == 0, err
     found = [r.data[0] for r in spool_records(tmp_path) if r.kind == POINT and r.key != "last"]
-    assert sorted(set(found)) == list(range(int(out)))
+    returned = int(out)
+    # the very last interrupt may have come after its call's record was stored and before it returned
+    assert sorted(set(found)) in (list(range(returned)), list(range(returned + 1)))
     assert ended(tmp_path)[0]["status"] == "FINISHED"
 
 
