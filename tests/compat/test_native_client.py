@@ -20,6 +20,8 @@ from tests.compat.servers import Stack
 @pytest.fixture
 def client(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[runstone.Client]:
     monkeypatch.setenv("RUNSTONE_QUIET", "1")
+    # remembered per process, and each test's server has experiments of its own
+    monkeypatch.setattr(mlflow.tracking.fluent, "_active_experiment_id", None)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(stack.address)
     yield runstone.Client(stack.address, spool=tmp_path / "spool")
