@@ -5,9 +5,22 @@ import random
 import sys
 from typing import Final
 
+import asyncpg
+from aiokafka.errors import KafkaError
+
 FIRST: Final = 0.1
 LONGEST: Final = 5.0
 """Seconds: the first wait, doubled each time, and the longest; each with jitter."""
+
+POSTGRES_FAULTS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement that begins while the server's goodbye is being read
+)
+FAULTS: Final = (*POSTGRES_FAULTS, KafkaError)
+"""What passes when whoever is away has come back."""
 
 _SAID: Final = (1, 4)
 _SAID_EVERY: Final = 60
@@ -30,8 +43,13 @@ class BackOff:
         if self.faults in _SAID or self.faults % _SAID_EVERY == 0:
             print(f"runstone worker: {why}", file=sys.stderr, flush=True)
         seconds = min(LONGEST, FIRST * 2 ** min(self.faults, 10)) * random.uniform(0.7, 1.3)  # noqa: S311 - jitter
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
+        await pause(self._stop, seconds)
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for *seconds*, or until the stop."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -14,11 +14,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-import asyncpg
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
-from runstone_ingest.back_off import BackOff
+from runstone_ingest.back_off import FAULTS, BackOff
 from runstone_ingest.records import Record
 from runstone_store import generation_changes, generations, named_sql, pool
 from runstone_store.exceptions import NoSuchGenerationError
@@ -33,14 +31,6 @@ CLOSE_SECONDS: Final = 3.0
 
 _BURST_SECONDS: Final = 0.2
 _DEADLINE: Final = 10.0
-_FAULTS: Final = (
-    OSError,
-    TimeoutError,
-    KafkaError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 _SQL: Final = named_sql.load(__file__, "course.sql")
 
@@ -114,7 +104,7 @@ class Course:
                         await self._look(connection, generation, ends)
                 finally:
                     connection.terminate()
-            except _FAULTS as failed:
+            except FAULTS as failed:
                 await self._back_off.wait(f"nobody knows how far {generation} is, trying again: {failed!r}")
 
     async def _look(

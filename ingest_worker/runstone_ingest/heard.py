@@ -23,11 +23,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from runstone_ingest.back_off import BackOff
+from runstone_ingest.back_off import FAULTS, BackOff, pause
 from runstone_ingest.heartbeats import Feed, latest
 from runstone_ingest.silence import Judge
 from runstone_store import kafka_settings, named_sql, pool
@@ -46,14 +45,6 @@ _OVERLAP_MS: Final = 60_000
 _LOOK_SECONDS: Final = 1.0
 _DEADLINE: Final = 10.0
 _LEAVE_SECONDS: Final = 1.0
-_FAULTS: Final = (
-    OSError,
-    TimeoutError,
-    KafkaError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 _SQL: Final = named_sql.load(__file__, "heard.sql")
 
@@ -84,19 +75,12 @@ class Heard:
         """Listen until the stop; *generation* is the schema, *partitions* what streams are hashed by."""
         while not self._stop.is_set():
             if not self._owns():
-                await self._pause(_LOOK_SECONDS)
+                await pause(self._stop, _LOOK_SECONDS)
                 continue
             try:
                 await self._turn(generation, partitions)
-            except _FAULTS as failed:
+            except FAULTS as failed:
                 await self._back_off.wait(f"heartbeats cannot be read, trying again: {failed!r}")
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
 
     async def _turn(self, generation: str, partitions: int) -> None:
         """Feed and judge for as long as the catalog's partition is ours."""

@@ -24,12 +24,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 
 from runstone_ingest import scanning, topics
-from runstone_ingest.back_off import BackOff
+from runstone_ingest.back_off import FAULTS, BackOff, pause
 from runstone_ingest.exceptions import StuckError, TopicError
 from runstone_ingest.fetching import Fetching
 from runstone_ingest.ownership import Holding, Ownership
@@ -43,14 +42,7 @@ _DEADLINE: Final = 10.0
 _FETCH_BYTES: Final = 1
 """Of a partition at a time: Kafka sends at least one whole batch, and more is not looked at."""
 
-_FAULTS: Final = (
-    OSError,
-    TimeoutError,
-    KafkaError,
-    TopicError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-)
+_FAULTS: Final = (*FAULTS, TopicError)
 
 _SQL: Final = named_sql.load(__file__, "ledger_guard.sql")
 
@@ -91,19 +83,12 @@ class LedgerGuard:
                     self._bootstrap, "runstone-worker-guard", _FETCH_BYTES
                 ) as consumer:
                     while not self._stop.is_set():
-                        await self._pause(LOOK_SECONDS)
+                        await pause(self._stop, LOOK_SECONDS)
                         await self._look(consumer, generation, paused)
                         self._back_off.healed()
             except _FAULTS as failed:
                 self._watchdog.forget()
                 await self._back_off.wait(f"the ledger cannot be checked, trying again: {failed!r}")
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
 
     async def _look(self, consumer: Any, generation: str, paused: Callable[[], set[TopicPartition]]) -> None:
         if time.monotonic() - self._checked_at >= CHECK_SECONDS:

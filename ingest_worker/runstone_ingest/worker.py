@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 
 from runstone.events import limits
 from runstone_ingest import fetch_wait, topics
-from runstone_ingest.back_off import BackOff
+from runstone_ingest.back_off import BackOff, pause
 from runstone_ingest.batching import Gathering
 from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError
@@ -217,11 +217,7 @@ class Worker:
 
     async def _signal_lag(self, consumer: Any) -> None:
         while not self._stop.is_set():
-            try:
-                async with asyncio.timeout(_SIGNAL_SECONDS):
-                    await self._stop.wait()
-            except TimeoutError:
-                pass
+            await pause(self._stop, _SIGNAL_SECONDS)
             committed = self._writing.committed
             ours = {tp: offset for tp, offset in committed.items() if tp in self._ownership.held}
             committed.clear()

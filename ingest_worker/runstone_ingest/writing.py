@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import asyncpg
 from aiokafka import TopicPartition
 
 from runstone_ingest import dead_letters, poison, writer
-from runstone_ingest.back_off import BackOff
+from runstone_ingest.back_off import POSTGRES_FAULTS, BackOff
 from runstone_ingest.batching import Gathered, Gathering
 from runstone_ingest.course import Course
 from runstone_ingest.exceptions import IngestError, NotOurPartitionError, RefusedRowsError
@@ -37,13 +36,6 @@ LOOK_SECONDS: Final = 1.0
 """How often a worker whose partition halts looks whether that was ended."""
 
 _PLACE_TRIES: Final = 20
-_FAULTS: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a statement that begins while the server's goodbye is being read
-)
 
 
 class Writing:
@@ -116,7 +108,7 @@ class Writing:
                     continue
             except NotMigratedError as wrong:
                 await self._back_off.wait(str(wrong))
-            except _FAULTS as failed:
+            except POSTGRES_FAULTS as failed:
                 await self._back_off.wait(f"Postgres does not answer, trying again: {failed!r}")
             else:
                 self._connection, self.generation = connection, generation
@@ -141,7 +133,7 @@ class Writing:
             except NotOurPartitionError as lost:
                 self._drop()
                 await self._back_off.wait(str(lost))
-            except _FAULTS as failed:
+            except POSTGRES_FAULTS as failed:
                 self._drop()
                 await self._back_off.wait(f"Postgres failed, trying again: {failed!r}")
 
