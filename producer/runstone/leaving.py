@@ -9,8 +9,6 @@ the sender is still starting). It waits for the sessions of worker processes too
 Runs in the main thread, at exit or in the handler of SIGTERM; takes the writers' locks for moments.
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -21,6 +19,7 @@ from runstone import notices
 from runstone.spool.file_systems import goes_with_its_container
 from runstone.spool.forking import no_fork
 from runstone.spool.layout import SessionFolder
+from runstone.spool.locks import is_held
 from runstone.spool.session import Session
 
 WAIT_S: Final = 30.0
@@ -143,13 +142,6 @@ def _is_undelivered(folder: SessionFolder, uri: str) -> bool:
 def _is_alive(folder: SessionFolder) -> bool:
     with no_fork():
         try:
-            descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
+            return is_held(folder.lock)
         except OSError:
             return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False

@@ -24,6 +24,7 @@ from runstone.sender.progress import Progress
 from runstone.sender.replacing import read_json, replace_json
 from runstone.sender.tail import Position, Tail
 from runstone.spool.layout import ACK, SessionFolder
+from runstone.spool.locks import is_held
 from runstone.spool.segment import CRC, HEADER_SIZE
 
 log = logging.getLogger(__name__)
@@ -203,16 +204,9 @@ class Session:
 def lives(folder: SessionFolder) -> bool:
     """Whether the process of a session that has announced itself lives."""
     try:
-        descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(folder.lock)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _open_lock(path: Path, *, make: bool) -> int:

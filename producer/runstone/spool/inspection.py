@@ -5,7 +5,6 @@
 quick whatever the backlog. Nothing that is found raises: what cannot be read is a `Finding`.
 """
 
-import fcntl
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from zlib import crc32
 import orjson
 
 from runstone.spool.layout import ACK, SEGMENT_SUFFIX, MachineFolder, SessionFolder, machine_id
+from runstone.spool.locks import is_held
 from runstone.spool.reader import Damage, EventRecord, Item, PointRun, SegmentReader
 from runstone.spool.refused import Refused, read_refused
 from runstone.spool.segment import CRC, FORMAT, HEADER_SIZE
@@ -371,18 +371,9 @@ def _boot(machine: MachineFolder) -> str:
 
 def _is_held(lock: Path) -> bool:
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(lock)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _json(path: Path) -> dict[str, Any] | None:
