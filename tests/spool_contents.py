@@ -64,8 +64,8 @@ def segment_records(path: Path) -> tuple[list[Record], bool]:
         if not crc and not head:
             return found, False
         kind, length = head >> 24, head & 0xFFFFFF
-        if not crc and not any(data[at + max(length, 48) :]):
-            return found, False  # a kill between body and checksum: the call had not returned
+        if not crc and not _any_checksum(data, at):
+            return found, False  # a kill between bodies and checksums: the call had not returned
         assert zlib.crc32(data[at + 4 : at + length], salt) == crc, f"a damaged record at {at}"
         payload = data[at + 32 : at + length]
         at += length + 7 & ~7
@@ -81,6 +81,16 @@ def segment_records(path: Path) -> tuple[list[Record], bool]:
             named = keys[key] if kind in {POINT, SERIES} else ""
             found.append(Record(session.hex(), name, base + seq, kind, named, time_ns // 10**6, content))
     return found, True
+
+
+def _any_checksum(data: bytes, at: int) -> bool:
+    """Whether one of the records from *at* on has one; behind the last of them there are only zeros."""
+    while any(data[at : at + 48]):
+        crc, head = struct.unpack_from("<II", data, at)
+        if crc:
+            return True
+        at += max(head & 0xFFFFFF, 48) + 7 & ~7
+    return any(data[at:])
 
 
 def _content(kind: int, payload: bytes) -> Any:

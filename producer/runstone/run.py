@@ -215,12 +215,15 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int = 0) -> None:
         """Record a point of each metric; where one is bad, none is recorded. Raises as `log_metric`."""
-        checked = [
-            (checked_key(key, "metric"), number(value, key)) for key, value in _pairs(metrics, "metrics")
-        ]
-        at = step_number(step, next(iter(checked), ("",))[0])
-        for key, value in checked:
-            self._point(self._stream, key, value, at)
+        found = _plain_dict(metrics, "metrics")
+        values = [value if type(value) is float else number(value, key) for key, value in found.items()]
+        if type(step) is not int or abs(step) > limits.STEP_MAX:
+            step = step_number(step, next(iter(found), ""))
+        plain = set(map(type, found)) == {str}
+        if not (plain and self._session.writer.points(self._stream, list(found), values, step)):
+            keys = [checked_key(key, "metric") for key in found]
+            for key, value in zip(keys, values, strict=True):
+                self._point(self._stream, key, value, step)
 
     def log_series(
         self,
@@ -697,7 +700,7 @@ def text_events(
     """An event for each pair, and a tag that names each key whose text had to be altered."""
     at = now_ms()
     events: list[Event] = []
-    for name, value in _pairs(found, f"{what}s"):
+    for name, value in _plain_dict(found, f"{what}s").items():
         key = checked_key(name, what)
         try:
             said, altered = text(value, longest)
@@ -715,9 +718,9 @@ def text_events(
     return events
 
 
-def _pairs(found: Mapping[str, Any], what: str) -> list[tuple[str, Any]]:
+def _plain_dict(found: Mapping[str, Any], what: str) -> dict[str, Any]:
     try:
-        return list(dict(found.items()).items())
+        return dict(found.items())
     except Exception:  # whatever else has, or has not, something called items
         raise InvalidInputError(f"{what}: expected a dict, found {type(found).__name__}") from None
 

@@ -320,7 +320,53 @@ def test_calls_of_several_threads_get_a_seq_each(tmp_path, mapped):
     assert len(records) == 2000
 
 
-def test_a_signal_handler_that_logs_in_the_middle_of_a_call_loses_nothing(segments):
+@pytest.mark.parametrize("mapped", [True, False])
+def test_points_of_one_moment_are_as_many_points(tmp_path, mapped):
+    segments = Segments(tmp_path, mapped=mapped)
+    writer = segments.writer()
+    stream = writer.stream("a" * 32)
+    keys = ["x", "y", "z"]
+    assert not writer.points(stream, keys, [0.0, 1.0, 2.0], 7)  # nobody has checked the keys yet
+    for key in keys:
+        writer.point(stream, key, -1.0, 0)
+    logged = 0
+    for step in range(200):
+        if writer.points(stream, keys, [step + 0.25, math.inf, -0.0], step):
+            logged += 1
+        else:
+            for key in keys:
+                writer.point(stream, key, 5.0, step)
+    records = segments.records()
+    assert_dense(records)
+    assert len(records) == 603
+    assert (logged > 100) == mapped
+    if mapped:
+        with pytest.raises((struct.error, TypeError)):
+            writer.points(stream, keys, [0.0, "no", 0.0], 0)
+    writer.close(stream)
+    assert not writer.points(stream, keys, [0.0, 1.0, 2.0], 7)
+    assert len(segments.records()) == 603
+
+
+@pytest.mark.parametrize("stored", range(4))
+def test_points_that_a_kill_cut_short_are_a_beginning_of_them(segments, stored):
+    writer = segments.writer()
+    stream = writer.stream("a" * 32)
+    for key in "xyz":
+        writer.point(stream, key, -1.0, 0)
+    _number, at = writer.position()
+    assert writer.points(stream, list("xyz"), [1.0, 2.0, 3.0], 1)
+    with segments.folder.segment(1).open("r+b") as file:
+        for late in range(stored, 3):  # checksums are stored last, in this order
+            file.seek(at + late * 48)
+            file.write(bytes(4))
+    records = segments.records()
+    assert_dense(records)
+    assert len(records) == 3 + stored
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_signal_handler_that_logs_in_the_middle_of_a_call_loses_nothing(segments, at_once):
     writer = segments.writer()
     stream = writer.stream("a" * 32)
     handled = 0
@@ -337,8 +383,14 @@ def test_a_signal_handler_that_logs_in_the_middle_of_a_call_loses_nothing(segmen
     try:
         deadline = time.monotonic() + 10
         while handled < 300 and time.monotonic() < deadline:
-            writer.point(stream, f"{calls % 11}", 3.0, calls)
-            calls += 1
+            if not at_once:
+                writer.point(stream, f"{calls % 11}", 3.0, calls)
+                calls += 1
+            elif writer.points(stream, ["k", "from the handler 0"], [3.0, 4.0], calls):
+                calls += 2
+            else:
+                writer.point(stream, "k", 5.0, calls)
+                calls += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

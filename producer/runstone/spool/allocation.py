@@ -5,6 +5,7 @@ allocation binds blocks. Elsewhere (network and copy-on-write file systems, syst
 writer appends with ``write()``, which reports a full disk as an error.
 """
 
+import contextlib
 import errno
 import mmap
 import os
@@ -36,7 +37,8 @@ class SegmentFile:
     def close(self) -> None:
         """Give back the map or descriptor; the file stays."""
         if self.memory is not None:
-            self.memory.close()
+            with contextlib.suppress(BufferError):  # a call that this one interrupts lets go of it later
+                self.memory.close()
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
