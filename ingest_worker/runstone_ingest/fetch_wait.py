@@ -1,4 +1,4 @@
-"""How long a broker holds a fetch open: long while nothing comes, a moment while something does.
+"""How long a broker holds a fetch open: for a moment where the fetch leaves something out, else for long.
 
 aiokafka has one fetch in flight for each broker, and a fetch leaves out the partitions whose records lie
 ready to be taken. The next records of those wait for that fetch to end, so it must end soon. A fetch that
@@ -7,13 +7,10 @@ idle worker asks once a second instead of a hundred times. aiokafka knows one wa
 into its fetcher; `tests/unit/test_ingest_guards.py` says so when a new version has another inside.
 """
 
-import time
 from typing import Any, Final
 
 SHORT_MS: Final = 10
 LONG_MS: Final = 1000
-BUSY_SECONDS: Final = 1.0
-"""For how long more is expected after records came; what is awake also answers some milliseconds sooner."""
 
 
 def adapt(consumer: Any) -> None:
@@ -21,15 +18,10 @@ def adapt(consumer: Any) -> None:
     fetcher = consumer._fetcher  # noqa: SLF001 - see above
     actions_of = fetcher._get_actions_per_node  # noqa: SLF001 - see above
 
-    busy_until = float("-inf")
-
     def get_actions_per_node(assignment: Any) -> Any:
-        nonlocal busy_until
         ready = fetcher._records.keys() & set(assignment.tps)  # noqa: SLF001 - see above
-        if any(not assignment.state_value(tp).paused for tp in ready):
-            busy_until = time.monotonic() + BUSY_SECONDS
-        busy = time.monotonic() < busy_until
-        fetcher._fetch_max_wait_ms = SHORT_MS if busy else LONG_MS  # noqa: SLF001 - see above
+        left_out = any(not assignment.state_value(tp).paused for tp in ready)
+        fetcher._fetch_max_wait_ms = SHORT_MS if left_out else LONG_MS  # noqa: SLF001 - see above
         return actions_of(assignment)
 
     fetcher._get_actions_per_node = get_actions_per_node  # noqa: SLF001 - see above

@@ -9,7 +9,9 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
+
+NICE: Final = 10
 
 
 def main() -> int:
@@ -31,6 +33,7 @@ def _fork_away() -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
+    _yield_to_training()
     if os.fork():
         os._exit(0)
     os.chdir("/")
@@ -38,6 +41,20 @@ def _fork_away() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     _close_all_but_three()
+
+
+def _yield_to_training() -> None:
+    """Come second where the processor is short: the training is what the machine is for.
+
+    Linux shares processors among sessions first (``autogroup``, sched(7)) and among processes by their nice
+    values only within one; so the session of its own, which the caller has just begun, is made nicer as well.
+    """
+    try:
+        os.nice(NICE)
+        with open("/proc/self/autogroup", "w") as group:  # noqa: PTH123  # pathlib is large
+            group.write(str(NICE))
+    except OSError:
+        pass  # another kernel, or it does not allow it
 
 
 def _close_all_but_three() -> None:

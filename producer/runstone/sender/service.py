@@ -7,6 +7,7 @@ goes to a few worker threads.
 
 import asyncio
 import logging
+import math
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from runstone.sender import pacing
 from runstone.sender.adoption import Session
 from runstone.sender.delivery import Delivery, Sent
 from runstone.sender.destinations import Destination
@@ -33,9 +35,6 @@ log = logging.getLogger(__name__)
 
 IDLE: Final = 3.0
 """Seconds without a session or anything to send after which the sender leaves."""
-
-ROUND_LEAST: Final = 0.005
-"""Seconds between rounds, unless there is a backlog: the next one finds more, and nobody need wake us."""
 
 ADOPTED_MOST: Final = 64
 ADOPTED_LEAST: Final = 4
@@ -133,8 +132,9 @@ class Service:
         heartbeats = Heartbeats(self._delivery.sessions, self._executor)
         telling = asyncio.create_task(heartbeats.run(), name="heartbeats")
         try:
+            began = -math.inf
             while not self._stopped:
-                began = time.monotonic()
+                before, began = began, time.monotonic()
                 self._adopt()
                 for session in self._delivery.sessions.values():
                     self._uploads.look(session)
@@ -143,8 +143,12 @@ class Service:
                 if not size:
                     listen = self._delivery.ready_to_read()
                     await self._waking.sleep(self._delivery.something_to_read, listen=listen)
-                backlog = size >= SLAB_MOST // 2
-                await asyncio.sleep(0 if backlog else ROUND_LEAST - (time.monotonic() - began))
+                    await asyncio.sleep(pacing.GATHER)
+                if size >= SLAB_MOST // 2:  # a backlog
+                    await asyncio.sleep(0)
+                else:
+                    rest = pacing.apart(size, began - before)
+                    await self._waking.rest(rest - (time.monotonic() - began))
                 if house.done():
                     house.result()
                 if through() if through else self._bored():

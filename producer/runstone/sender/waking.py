@@ -28,6 +28,7 @@ class Waking:
         # For reading and writing, so that it never comes to an end when the last client closes its side.
         self._fifo = os.open(folder.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._stirred = asyncio.Event()
+        self._called = asyncio.Event()
         asyncio.get_running_loop().add_reader(self._fifo, self._woken)
 
     def close(self) -> None:
@@ -65,9 +66,19 @@ class Waking:
             self._asleep[0] = 0
             self._stirred.clear()
 
+    async def rest(self, seconds: float) -> None:
+        """Let *seconds* go by, unless a client asks for the sender, as one does that waits for it."""
+        self._called.clear()
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._called.wait()
+        except TimeoutError:
+            pass
+
     def _woken(self) -> None:
         try:
             os.read(self._fifo, 65536)
         except BlockingIOError:
             return
         self._stirred.set()
+        self._called.set()
