@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from runstone.events.seq_ranges import Range, without
+
 PAUSE_S: Final = 0.01
 PAUSE_MOST_S: Final = 0.25
 ANSWER_S: Final = 5.0
@@ -14,7 +16,7 @@ ANSWER_S: Final = 5.0
 
 
 def wait_until_queryable(uri: str, run_id: str, wanted: Mapping[str, int], deadline: float) -> bool:
-    """Poll the run until every session in *wanted* has been applied up to its seq.
+    """Poll the run until of every session in *wanted* all has come up to its seq that ever will.
 
     Args:
         uri: the tracking URI.
@@ -23,31 +25,42 @@ def wait_until_queryable(uri: str, run_id: str, wanted: Mapping[str, int], deadl
         deadline: by ``time.monotonic()``.
 
     Returns:
-        Whether it was so before the deadline. An absent server is no error.
+        Whether all of it has come. False where the deadline passes, and as soon as nothing is missing but
+        what was declared lost (the spool had no room for it, say). An absent server is no error.
     """
     pause = PAUSE_S
     while True:
         left = deadline - time.monotonic()
         run = _ask(uri, f"/api/v1/runs/{run_id}", max(0.1, min(left, ANSWER_S)))
-        if run is not None and _covers(run, wanted):
-            return True
+        if run is not None and not _lacks(run, wanted, declared=False):
+            return not _lacks(run, wanted, declared=True)
         if left <= 0:
             return False
         time.sleep(min(pause, max(0.0, left)))
         pause = min(pause * 1.5, PAUSE_MOST_S)
 
 
-def _covers(run: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
+def _lacks(run: Mapping[str, Any], wanted: Mapping[str, int], *, declared: bool) -> bool:
+    """Whether something of what is *wanted* is not there; *declared*: what was declared lost included."""
     try:
         found = {said["session"]: said for said in run["completeness"]["sessions"]}
-        return all(
-            session in found
-            and found[session]["last_seq"] >= last
-            and not any(first <= last for first, _last in found[session]["missing"])
+        return any(
+            session not in found
+            or found[session]["last_seq"] < last
+            or any(first <= last for first, _end in _missing(found[session], declared=declared))
             for session, last in wanted.items()
         )
     except (KeyError, TypeError, ValueError):
-        return False
+        return True
+
+
+def _missing(session: Mapping[str, Any], *, declared: bool) -> list[Range]:
+    missing = [(first, last + 1) for first, last in session["missing"]]
+    if declared:
+        return missing
+    return without(
+        missing, ((lost["first_seq"], lost["first_seq"] + lost["count"]) for lost in session["declared"])
+    )
 
 
 def _ask(uri: str, path: str, timeout: float) -> Any:

@@ -571,8 +571,9 @@ class Run:
     def wait_until_queryable(self, timeout: float = 30.0) -> bool:
         """Whether, within *timeout* seconds, all that was logged here so far can be read through the API.
 
-        False means: not yet; or never, once the store has refused an artifact of this run for good. With
-        RUNSTONE_DISABLED=1 nothing was logged, and the answer is True.
+        False means: not yet; or never, once the store has refused an artifact of this run for good, or where
+        points were refused because the spool was full. With RUNSTONE_DISABLED=1 nothing was logged, and the
+        answer is True.
 
         Raises:
             InvalidInputError: *timeout* is no number.

@@ -10,6 +10,7 @@ from typing import Any, Final
 from runstone.events.artifact_paths import location
 from runstone.events.artifact_roots import ArtifactRoot, uri_below
 from runstone.events.encoding import value_to_json
+from runstone.events.seq_ranges import without
 from runstone_query.problems import not_found
 from runstone_query.snapshot import Snapshot
 from runstone_store import named_sql
@@ -128,7 +129,15 @@ def completeness(marks: Sequence[Row], dead_letters: int) -> Document:
         }
         for mark in marks
     ]
-    gaps = sum(len(session["missing"]) for session in sessions)
+    gaps = sum(
+        len(
+            without(
+                ((gap.lower, gap.upper) for gap in mark["missing"]),
+                ((lost["first_seq"], lost["first_seq"] + lost["count"]) for lost in mark["declared"]),
+            )
+        )
+        for mark in marks
+    )
     damaged = any(session["declared"] or session["clean"] is False for session in sessions)
     return {
         "complete": not gaps and not dead_letters and not damaged,

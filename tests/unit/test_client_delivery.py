@@ -67,7 +67,7 @@ def run_with(*sessions: dict[str, Any]) -> dict[str, Any]:
 
 
 def said(session: str, last: int, missing: Any = ()) -> dict[str, Any]:
-    return {"session": session, "first_seq": 0, "last_seq": last, "missing": list(missing)}
+    return {"session": session, "first_seq": 0, "last_seq": last, "missing": list(missing), "declared": []}
 
 
 def soon() -> float:
@@ -97,6 +97,18 @@ def test_a_run_can_be_queried_when_its_session_has_arrived_without_a_hole(server
 
 def test_an_absent_server_is_no_error(server):
     assert wait_until_queryable("http://127.0.0.1:9", "a" * 32, {}, soon()) is False
+
+
+def test_what_was_declared_lost_is_not_waited_for_and_never_there(server):
+    lost = {"first_seq": 2, "count": 3, "kind": "dropped", "reason": "the spool had no room"}
+    server.answer = run_with(said("s", 9, [[2, 4]]) | {"declared": [lost]})
+    before = time.monotonic()
+    assert wait_until_queryable(server.uri, "a" * 32, {"s": 5}, before + 60) is False
+    assert wait_until_queryable(server.uri, "a" * 32, {"s": 1}, before + 60) is True
+    assert time.monotonic() - before < 30
+    server.answer = run_with(said("s", 9, [[2, 5]]) | {"declared": [lost]})
+    threading.Timer(0.1, lambda: setattr(server, "answer", run_with(said("s", 9)))).start()
+    assert wait_until_queryable(server.uri, "a" * 32, {"s": 5}, time.monotonic() + 30)
 
 
 def test_waiting_ends_when_the_server_has_caught_up(server):

@@ -111,6 +111,18 @@ def mark(**columns: Any) -> dict[str, Any]:
         ({"clean": True, "ended": "ended"}, 0, True, 0),
         ({"missing": [SimpleNamespace(lower=1, upper=3)]}, 0, False, 1),
         ({"declared": [{"first_seq": 1, "count": 2, "kind": "dropped", "reason": "full"}]}, 0, False, 0),
+        (
+            {
+                "missing": [SimpleNamespace(lower=1, upper=3), SimpleNamespace(lower=5, upper=9)],
+                "declared": [
+                    {"first_seq": 1, "count": 2, "kind": "dropped", "reason": "full"},
+                    {"first_seq": 6, "count": 1, "kind": "damaged", "reason": ""},
+                ],
+            },
+            0,
+            False,
+            2,
+        ),
         ({"clean": False}, 0, False, 0),
         ({}, 1, False, 0),
     ],

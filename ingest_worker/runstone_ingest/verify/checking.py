@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 
+from runstone.events.seq_ranges import without
 from runstone_ingest import topic_reading
 from runstone_ingest.topic_reading import Span
 from runstone_ingest.verify import comparing, snapshot
@@ -88,8 +89,8 @@ def _check_gaps(state: State, report: Report) -> None:
     found: list[tuple[str, str, str]] = []
     for (stream, session), (mark, ended) in sorted(state.marks.items()):
         declared = [(said["first_seq"], said["first_seq"] + said["count"]) for said in mark.declared]
-        left = _without(mark.missing, declared)
-        unexplained = _without(left, state.buried.get((stream, session), []))
+        left = without(mark.missing, declared)
+        unexplained = without(left, state.buried.get((stream, session), []))
         if left:
             seqs = sum(end - low for low, end in left)
             ranges = ", ".join(f"{low} to {end - 1}" for low, end in left[:5]) + (" …" if left[5:] else "")
@@ -104,16 +105,6 @@ def _check_gaps(state: State, report: Report) -> None:
         report.add(*gap)
     if found[SHOWN:]:
         report.add(found[SHOWN][0], "gaps", f"{len(found) - SHOWN} more sessions have some")
-
-
-def _without(parts: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
-    """What is left of the ranges *parts*."""
-    left = list(parts)
-    for low, end in taken:
-        left = [
-            piece for a, b in left for piece in ((a, min(b, low)), (max(a, end), b)) if piece[0] < piece[1]
-        ]
-    return left
 
 
 def _compare_offsets(

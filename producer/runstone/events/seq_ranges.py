@@ -5,6 +5,8 @@ It is part of the contract because everybody who reads the topics must take each
 is left out, however it is packed, and what fills a gap is taken.
 """
 
+from collections.abc import Iterable
+
 Range = tuple[int, int]
 Ranges = tuple[Range, ...]
 
@@ -42,3 +44,13 @@ def with_missing(high_seq: int, missing: Ranges, end: int) -> Ranges:
     if missing and missing[-1][1] == start:
         return (*missing[:-1], (missing[-1][0], end))
     return (*missing, (start, end))
+
+
+def without(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
+    """What is left of *ranges* where *taken* is cut out of them."""
+    left = list(ranges)
+    for low, end in taken:
+        left = [
+            piece for a, b in left for piece in ((a, min(b, low)), (max(a, end), b)) if piece[0] < piece[1]
+        ]
+    return left
