@@ -245,7 +245,10 @@ def moment(ms: int | None) -> str:
     """A time in ms as this machine's local time."""
     if ms is None:
         return _ABSENT
-    return datetime.fromtimestamp(ms // 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(ms // 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):  # beyond the year 9999 here, or out of a damaged file
+        return f"{ms} ms"
 
 
 def duration(start_ms: int | None, end_ms: int | None) -> str:

@@ -12,6 +12,7 @@ from runstone.events.types import RunStarted
 from runstone.spool.inspection import inspect
 from runstone.spool.layout import ACK, MachineFolder, this_machine
 from runstone.spool.refused import RefusedFile
+from runstone.spool.segment import EVENT
 from tests.handmade_spool import HandmadeSession
 
 RUN = "a" * 32
@@ -134,6 +135,47 @@ def test_any_part_of_a_spool_can_be_named_wherever_it_was_brought(session, spool
     this_machine(spool).session(f"{session.id[:31]}x").path.mkdir()
     assert cli.main(["spool", "show", session.id[:20]]) == 2
     assert "the ids of 2 sessions begin with" in capsys.readouterr().err
+
+
+def test_a_segment_is_read_whatever_its_file_is_called(session, tmp_path, capsys):
+    whole, damaged = tmp_path / "mailed.seg", tmp_path / "damaged.seg"
+    shutil.copy(session.folder.segment(1), whole)
+    [found] = told("verify", str(whole), capsys=capsys, code=1)["sessions"]
+    [segment] = found["segments"]
+    assert (segment["number"], segment["points"], found["state"]) == (1, 50, "waiting")
+    content = bytearray(whole.read_bytes())
+    content[session.folder.segment(1).stat().st_size // 2 :] = b""
+    content[4096 + 200] ^= 255
+    damaged.write_bytes(content)
+    assert "is damaged at" in str(told("verify", str(damaged), capsys=capsys, code=1)["findings"])
+    damaged.write_bytes(b"no segment")
+    assert "does not begin with RUNSTONE" in str(
+        told("verify", str(damaged), capsys=capsys, code=1)["findings"]
+    )
+
+
+def test_strange_files_beside_the_segments_hide_nothing(session, capsys):
+    (session.folder.path / "\N{SUPERSCRIPT TWO}.seg").write_bytes(b"x")
+    (session.folder.path / "1.seg").write_bytes(b"x")
+    os.mkfifo(session.folder.segment(3))
+    found = told("verify", capsys=capsys, code=1)
+    assert [finding["what"] for finding in found["findings"]] == ["is no file"]
+    assert [segment["number"] for segment in found["sessions"][0]["segments"]] == [1, 2]
+
+
+def test_records_that_are_whole_and_say_nonsense_are_told_or_passed_over(session, capsys):
+    stream = session.segment.stream(RUN, 51)[0]
+    for said in (
+        b'{"type":"range_declared"}',
+        b'{"type":"range_declared","first_seq":"x","count":[]}',
+        b"no",
+    ):
+        session.segment.put(EVENT, stream, seq=session.seqs[RUN] - 51, payload=said)
+        session.seqs[RUN] += 1
+    session.folder.json.write_text(json.dumps({"uri": URI, "started_ms": 10**18}))
+    for verb in ("list", "show"):
+        assert cli.main(["spool", verb]) == 0
+        assert f"{10**18} ms" in capsys.readouterr().out
 
 
 def test_the_tables_are_for_people(session, spool, capsys):

@@ -18,7 +18,7 @@ from runstone.spool.layout import ACK, SEGMENT_SUFFIX, MachineFolder, SessionFol
 from runstone.spool.locks import is_held
 from runstone.spool.reader import Damage, EventRecord, Item, PointRun, SegmentReader
 from runstone.spool.refused import Refused, read_refused
-from runstone.spool.segment import CRC, FORMAT, HEADER_SIZE
+from runstone.spool.segment import CRC, FORMAT, HEADER_SIZE, unpack_header
 
 _READ_AT_ONCE: Final = 1 << 20
 _PAGE: Final = 4096
@@ -187,20 +187,19 @@ def _session(folder: SessionFolder, whole: bool, only: Path | None = None) -> Se
         streams={},
         findings=findings,
     )
-    if told is None and numbers:
+    if told is None and (numbers or only):
         findings.append(Finding(folder.json, "is missing or damaged; segments tell where they belong"))
-    reading = _Reading(report, blind=bool(numbers) and numbers[0] > 1)
+    shown = numbers if only is None else [_number(only)]
+    reading = _Reading(report, blind=bool(shown) and shown[0] > 1)
     expected = acknowledged[0] if acknowledged and numbers and numbers[0] > 1 else 1
-    for number in numbers:
-        if only is not None and folder.segment(number).name != only.name:
-            continue
+    for number in shown:
         if only is None and number > expected:
             findings.append(Finding(folder.segment(expected), "is missing, and a later segment is there"))
         expected = max(expected, number + 1)
-        final = not live or number != numbers[-1]
-        reading.segment(number, folder.segment(number), final=final, whole=whole)
+        final = not live or number not in numbers[-1:]
+        reading.segment(number, only or folder.segment(number), final=final, whole=whole)
     if not live and not report.waiting and not report.uploads[0]:
-        report.state = "delivered" if acknowledged or not numbers else "waiting"
+        report.state = "delivered" if acknowledged or not shown else "waiting"
     return report
 
 
@@ -214,6 +213,9 @@ class _Reading:
     def segment(self, number: int, path: Path, *, final: bool, whole: bool) -> None:
         report = self._report
         try:
+            if not path.is_file() and path.exists():
+                report.findings.append(Finding(path, "is no file"))
+                return
             size, used = path.stat().st_size, _used(path)
         except FileNotFoundError:
             return  # the sender has just removed it
@@ -288,12 +290,8 @@ class _Reading:
             segment.events += 1
             event = _event(item.payload)
             stream.events[str(event.get("type"))] += 1
-            if (
-                event.get("type") == "range_declared"
-                and event["first_seq"] + event["count"] == item.first_seq
-            ):
-                dropped = event["count"]
-                stream.dropped += dropped
+            dropped = _dropped(event, item.first_seq)
+            stream.dropped += dropped
         else:
             segment.series += 1
         if item.first_seq - dropped > stream.next_seq:
@@ -308,12 +306,29 @@ class _Reading:
         stream.next_seq = max(stream.next_seq, item.first_seq + item.n)
 
 
+def _number(path: Path) -> int:
+    """The number of a segment whose file may have another name by now; 0 where nothing tells it."""
+    try:
+        with path.open("rb") as segment:
+            return unpack_header(segment.read(HEADER_SIZE)).number
+    except (OSError, ValueError):
+        return 0
+
+
 def _event(payload: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(payload)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _dropped(event: dict[str, Any], seq: int) -> int:
+    """How many records the event says were dropped right before its own *seq*."""
+    first, count = event.get("first_seq"), event.get("count")
+    if event.get("type") != "range_declared" or not (isinstance(first, int) and isinstance(count, int)):
+        return 0
+    return count if first + count == seq else 0
 
 
 def _used(path: Path) -> int:

@@ -6,6 +6,7 @@ Paths only; the one thing done here is making the machine's folder, because whoe
 
 import hashlib
 import os
+import re
 import stat
 import struct
 from pathlib import Path
@@ -19,6 +20,7 @@ LOCAL_STATE: Final = Path("/var/tmp")  # noqa: S108  # `MachineFolder.make` insi
 LEAST_FREE: Final = 8 * MIB
 """Bytes that a disk must have left for a spool to be begun there, where there is another place."""
 SEGMENT_SUFFIX: Final = ".seg"
+_NUMBER: Final = re.compile("[0-9]{8,}")
 CAUSE_SIZE: Final = 64
 ASLEEP_SIZE: Final = 8
 SHORT: Final = 1
@@ -56,7 +58,7 @@ class SessionFolder:
         return sorted(
             int(found.stem)
             for found in self.path.iterdir()
-            if found.suffix == SEGMENT_SUFFIX and found.stem.isdigit()
+            if found.suffix == SEGMENT_SUFFIX and _NUMBER.fullmatch(found.stem)
         )
 
     def upload_json(self, upload: str) -> Path:
