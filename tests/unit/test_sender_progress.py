@@ -90,6 +90,27 @@ def test_the_next_sender_knows_the_same():
     assert again.streams[A].status is None
 
 
+def test_whatever_the_disk_has_made_of_what_was_kept_it_is_read_or_known_to_be_damaged():
+    progress = Progress(damaged=True)
+    progress.note([record(A, 0, RunStarted(0, "Default", "x", 1)), record(A, 1, RunEnded("FAILED", 2))])
+    whole = orjson.dumps(progress.to_json({A: 2}))
+    refused = 0
+    for at in range(len(whole)):
+        for bit in range(8):
+            flipped = whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
+            try:
+                found = orjson.loads(flipped)
+            except orjson.JSONDecodeError:
+                continue
+            again = Progress.from_json(found)
+            refused += again is None
+            if again is not None:
+                assert again.note([record(name, 10**6) for name in again.streams]) is not None
+    assert refused > 100
+    for found in ({}, {"streams": 5}, {"streams": {A: []}, "left": [], "damaged": False, "closed": False}):
+        assert Progress.from_json(found) is None
+
+
 def test_the_end_of_a_session_says_what_becomes_of_its_run():
     assert outcome(StreamProgress(1, owned=True), 15)[0] == "KILLED"
     assert "SIGTERM" in outcome(StreamProgress(1, owned=True), 15)[1]

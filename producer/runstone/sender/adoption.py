@@ -81,12 +81,13 @@ class Session:
         self.uploading = False
         self.elsewhere = not folder.machine.of_this_boot
         told = read_json(folder.path / "progress.json")
-        self.progress = Progress.from_json(told)
+        known = None if told is None else Progress.from_json(told)
+        self.progress = known or Progress()
         self._next_seqs = {name: stream.next_seq for name, stream in self.progress.streams.items()}
         self._installation = folder.path / "installation"
         self.installation = self.bound_installation = _text(self._installation)
-        self.acknowledged = self._saved = read_ack(folder, removed=told is not None)
-        self.progress.blind = told is None and self.acknowledged.segment > 1
+        self.acknowledged = self._saved = read_ack(folder, removed=known is not None)
+        self.progress.blind = known is None and self.acknowledged.segment > 1
         self.tail = Tail(folder, self.acknowledged, self.progress.replay)
         self._lock = _open_lock(folder.lock, make=self.elsewhere)
         self._freed: deque[tuple[float, int]] = deque(

@@ -219,8 +219,8 @@ class Discovery:
             return None
         try:
             session = Session(folder, uri)
-        except OSError as wrong:
-            self._say_once(folder, f"it cannot be read: {wrong}")
+        except Exception as wrong:  # whatever is wrong with one session, the others go on
+            self._say_once(folder, f"it cannot be read: {wrong!r}")
             return None
         self.unusable.pop(session.id, None)
         session.program = str(told.get("program") or "")

@@ -63,19 +63,21 @@ class Progress:
     changed: bool = False
 
     @classmethod
-    def from_json(cls, found: dict[str, Any] | None) -> "Progress":
-        """The inverse of `to_json`; a fresh one for None."""
-        if not found:
-            return cls()
-        left = found.get("left", ())
-        return cls(
-            damaged=bool(found.get("damaged")),
-            closed=bool(found.get("closed")),
-            streams={
-                name: StreamProgress(**stream, left=name in left)
-                for name, stream in found.get("streams", {}).items()
-            },
-        )
+    def from_json(cls, found: Mapping[str, Any]) -> "Progress | None":
+        """The inverse of `to_json`; None where *found* is nothing that it writes, because it was damaged."""
+        try:
+            streams = {
+                name: StreamProgress(said["next_seq"], said["owned"], said["status"], name in found["left"])
+                for name, said in found["streams"].items()
+            }
+            if all(
+                type(s.next_seq) is int and s.next_seq >= 0 and isinstance(s.status, str | None)
+                for s in streams.values()
+            ):
+                return cls(damaged=bool(found["damaged"]), closed=bool(found["closed"]), streams=streams)
+        except (AttributeError, KeyError, TypeError):
+            pass
+        return None
 
     def to_json(self, next_seqs: Mapping[str, int]) -> dict[str, Any]:
         """What the next sender must know; *next_seqs*: behind what was acknowledged."""
