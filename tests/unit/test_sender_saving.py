@@ -128,6 +128,25 @@ async def test_an_end_that_the_disk_has_no_room_to_remember_is_published_later(w
     session.close()
 
 
+async def test_an_end_that_was_published_is_remembered_later_and_not_published_again(written, tmp_path):
+    session = Session(written.folder, URI)
+    session.progress.note(session.tail.read().items)
+    said = []
+    session.link = SimpleNamespace(
+        session="0" * 32, say=saying(lambda stream, event: said.append((stream, event.session)))
+    )
+    written.folder.ended.mkdir()
+    marker = written.folder.ended / ("a" * 32)
+    marker.symlink_to(tmp_path / "none" / "file")
+    for _again in range(3):
+        await end_session(session)
+        assert (session.ended, session.broken, said) == (False, True, [("a" * 32, session.id)])
+    marker.unlink()
+    await end_session(session)
+    assert (session.ended, marker.exists(), said) == (True, True, [("a" * 32, session.id)])
+    session.close()
+
+
 def test_an_installation_that_cannot_be_written_down_gets_nothing(written):
     session = Session(written.folder, URI)
     in_the_way = written.folder.path / "installation"

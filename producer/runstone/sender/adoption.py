@@ -61,8 +61,9 @@ class Session:
         link: to which its unacknowledged slabs were submitted; None where nothing was yet.
         installation: to which it has sent something; it stays with that one.
         bound_installation: the same, as it was when it was adopted.
-        broken: reading it failed; it is tried again in a moment.
+        broken: reading it failed, or remembering its end; it is tried again in a moment.
         outstanding: slabs in order. ended: its end has been published. uploading: artifacts wait.
+        ended_in: the streams that this sender has published its end in.
         elsewhere: it is of an earlier boot, or of another machine.
     """
 
@@ -76,6 +77,7 @@ class Session:
         self.link: Link | None = None
         self.outstanding: deque[Outstanding] = deque()
         self.ended = False
+        self.ended_in: set[str] = set()
         self.ending = False
         self.broken = False
         self.uploading = False

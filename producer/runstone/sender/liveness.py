@@ -24,18 +24,21 @@ log = logging.getLogger(__name__)
 
 
 async def end_session(session: Session) -> None:
-    """Publish the end of *session*, which must be drained, and remember it; sets ``ended``."""
+    """Publish the end of *session*, which must be drained, and remember it; sets ``ended``.
+
+    Where the disk does not take down what was published, ``broken`` is set, and the next call publishes nothing
+    again.
+    """
     link = session.link
     assert link is not None
     cause = _cause(session.folder.cause)
     now = time.time_ns() // 1_000_000
-    said: list[tuple[Path | None, asyncio.Future[int]]] = []
+    said: list[tuple[str | None, asyncio.Future[int]]] = []
     try:
         session.folder.ended.mkdir(exist_ok=True)
         undeclared = session.progress.note_refused(read_refused(session.folder.refused))
         for stream, progress in session.progress.streams.items():
-            marker = session.folder.ended / quote(stream, safe="")
-            if marker.exists():
+            if stream in session.ended_in or _marker(session, stream).exists():
                 continue
             said += [
                 (None, link.say(stream, declaration(session.id, lost, now))[1])
@@ -47,19 +50,26 @@ async def end_session(session: Session) -> None:
             status, reason = outcome(progress, cause)
             event = SessionEnded(session.id, status, now, reason, clean=session.clean)
             own = SessionEnded(link.session, "FINISHED", now)
-            said.append((marker, link.say(stream, event, own)[1]))
-        for done, offset in said:
+            said.append((stream, link.say(stream, event, own)[1]))
+        for ended, offset in said:
             await offset
-            if done is not None:
-                done.touch()
+            if ended is not None:
+                session.ended_in.add(ended)
+        for stream in session.ended_in:
+            _marker(session, stream).touch()
     except (PublisherClosed, OSError) as wrong:
         # Another installation answers at this address now, or the disk is full; tried again in a moment.
         log.info("the end of session %s waits: %s", session.id, wrong)
+        session.broken = True
         return
     finally:
         session.ending = False
     session.ended = True
-    log.info("session %s has ended in %d streams", session.id, len(said))
+    log.info("session %s has ended in %d streams", session.id, len(session.ended_in))
+
+
+def _marker(session: Session, stream: str) -> Path:
+    return session.folder.ended / quote(stream, safe="")
 
 
 def declaration(session: str, lost: Lost, now_ms: int) -> RangeDeclared:

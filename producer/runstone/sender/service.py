@@ -245,7 +245,9 @@ class Service:
         for session in [s for s in self._delivery.sessions.values() if not s.alive]:
             if session.over:
                 self._part_with(session)
-            elif session.drained and session.saved and session.link and not (session.ended or session.ending):
+            elif not (session.broken or session.ended or session.ending) and (
+                session.drained and session.saved and session.link
+            ):
                 session.ending = True
                 task = asyncio.create_task(end_session(session), name=f"end of {session.id}")
                 self._ending.add(task)
