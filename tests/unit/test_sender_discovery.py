@@ -1,6 +1,7 @@
 """Which sessions are adopted when."""
 
 import os
+import sys
 import time
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from runstone.events.types import Tag
 from runstone.sender.discovery import GRACE, Discovery
 from runstone.spool.layout import MachineFolder
+from tests import without_privileges
 from tests.handmade_spool import HandmadeSession
 
 URI = "http://127.0.0.1:5000"
@@ -66,3 +68,26 @@ def test_what_is_over_rests_before_it_is_removed_unless_there_is_no_room(machine
     )
     assert len(discovery.begin_removal(at_once=True)) == 2
     assert not any(session.folder.path.exists() for session in sessions)
+
+
+LOOK = """
+import sys
+from pathlib import Path
+from runstone.sender.discovery import Discovery
+from runstone.spool.layout import MachineFolder
+discovery = Discovery([MachineFolder(Path(sys.argv[1]))], kin=False)
+print([session.id for session in discovery.found(lambda bound: 9)], discovery.unusable)
+"""
+
+
+@pytest.mark.parametrize("closed", ["the whole folder", "a file that tells what was sent"])
+def test_a_session_that_may_not_be_read_holds_up_no_other(machine, closed):
+    good, bad = (HandmadeSession(machine, URI) for _ in range(2))
+    for session in (good, bad):
+        session.die()
+    path = bad.folder.path if closed == "the whole folder" else bad.folder.ack
+    bad.folder.ack.touch()
+    path.chmod(0)
+    said = without_privileges.run(sys.executable, "-c", LOOK, machine.path)
+    path.chmod(0o700)
+    assert said.stdout.startswith(f"['{good.id}'] {{'{bad.id}': \"it cannot be read"), said.stderr

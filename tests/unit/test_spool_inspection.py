@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import zlib
 
 import pytest
@@ -13,6 +14,7 @@ from runstone.spool.inspection import inspect
 from runstone.spool.layout import ACK, MachineFolder, this_machine
 from runstone.spool.refused import RefusedFile
 from runstone.spool.segment import EVENT
+from tests import without_privileges
 from tests.handmade_spool import HandmadeSession
 
 RUN = "a" * 32
@@ -152,6 +154,20 @@ def test_a_segment_is_read_whatever_its_file_is_called(session, tmp_path, capsys
     assert "does not begin with RUNSTONE" in str(
         told("verify", str(damaged), capsys=capsys, code=1)["findings"]
     )
+
+
+def test_what_may_not_be_read_is_told_and_hides_nothing_else(session, spool):
+    closed = HandmadeSession(this_machine(spool), URI, alive=False).folder.path
+    another_machine = spool / "othermachine-otherboot"
+    another_machine.mkdir()
+    for path in (closed, another_machine):
+        path.chmod(0)
+    told = without_privileges.run(sys.executable, "-m", "runstone.cli", "spool", "verify", str(spool))
+    assert told.returncode == 1, told.stderr
+    for path in (closed, another_machine):
+        assert f"damage: {path} cannot be read: Permission denied" in told.stdout
+        path.chmod(0o700)
+    assert "1 session, 2 segments, 52 records: 2 findings" in told.stdout
 
 
 def test_strange_files_beside_the_segments_hide_nothing(session, capsys):

@@ -201,12 +201,15 @@ class Discovery:
         if folder.session.startswith(_GONE_PREFIX):
             shutil.rmtree(folder.path, ignore_errors=True)
             return False
-        if folder.json.exists():
-            return True
         try:
+            if folder.json.exists():
+                return True
             age = time.time() - folder.path.stat().st_mtime
             if (folder.machine.of_this_boot and age < UNMADE_AFTER) or lives(folder):
                 return False
+        except PermissionError as wrong:
+            self._say_once(folder, f"it cannot be read: {wrong}")
+            return False
         except OSError:
             return False  # removed a moment ago, or not ours to judge
         return not sweep(folder, folder.path.with_name(_GONE_PREFIX + folder.session))

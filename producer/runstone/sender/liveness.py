@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 async def end_session(session: Session) -> None:
     """Publish the end of *session*, which must be drained, and remember it; sets ``ended``.
 
-    Where the disk does not take down what was published, ``broken`` is set, and the next call publishes nothing
-    again.
+    Where the disk does not take down what was published, ``broken`` is set, and the next call does not
+    publish it again.
     """
     link = session.link
     assert link is not None

@@ -142,9 +142,9 @@ def inspect(path: Path, *, whole: bool) -> SpoolReport:
     if (folder / "session.json").exists() or any(folder.glob(f"*{SEGMENT_SUFFIX}")):
         report.sessions.append(_session(SessionFolder(folder), whole))
         return report
-    machines = [folder] if (folder / "sessions").is_dir() else _folders(folder)
-    machines = [found for found in machines if (found / "sessions").is_dir()]
-    if not machines and any(folder.iterdir()):
+    machines = [folder] if _has_sessions(folder, report.findings) else _folders(folder)
+    machines = [found for found in machines if _has_sessions(found, report.findings)]
+    if not (machines or report.findings) and any(folder.iterdir()):
         raise ValueError(f"{path} is no spool: nothing in it has a folder 'sessions'")
     for machine in map(MachineFolder, machines):
         if _text(machine.format) != str(FORMAT):
@@ -155,11 +155,25 @@ def inspect(path: Path, *, whole: bool) -> SpoolReport:
         report.destinations += [told for told in found if told is not None]
         report.rejected += sorted(machine.rejected.glob("*.json"))
         for session in _folders(machine.sessions):
-            if not session.name.startswith("."):
+            if session.name.startswith("."):
+                continue
+            try:
                 found_there = _session(SessionFolder(session), whole)
-                if session.exists():  # else the sender has just removed it
-                    report.sessions.append(found_there)
+            except OSError as wrong:
+                report.findings.append(Finding(session, f"cannot be read: {wrong.strerror}"))
+                continue
+            if session.exists():  # else the sender has just removed it
+                report.sessions.append(found_there)
     return report
+
+
+def _has_sessions(folder: Path, findings: list[Finding]) -> bool:
+    """Whether *folder* is one of a machine and boot; where nobody may look, that is a finding."""
+    try:
+        return (folder / "sessions").is_dir()
+    except OSError as wrong:
+        findings.append(Finding(folder, f"cannot be read: {wrong.strerror}"))
+        return False
 
 
 def _session(folder: SessionFolder, whole: bool, only: Path | None = None) -> SessionReport:
