@@ -10,10 +10,15 @@ from runstone_local.postgres import PostgresServer, create_database
 
 def new_database(data: Path, name: str) -> str:
     """Create the database *name* in the stack whose data folder is *data*; its address for SQLAlchemy."""
-    folder = DataFolder(data)
-    port = RememberedPorts(folder.ports).remembered("postgres")
-    assert port is not None
-    server = PostgresServer(folder, port)
+    server = server_of(data)
     asyncio.run(create_database(server.dsn("postgres"), name))
     # names the driver: which one is the default differs between versions of SQLAlchemy
     return server.dsn(name).replace("postgresql:", "postgresql+psycopg2:", 1)
+
+
+def server_of(data: Path) -> PostgresServer:
+    """The Postgres of the running stack whose data folder is *data*."""
+    folder = DataFolder(data)
+    port = RememberedPorts(folder.ports).remembered("postgres")
+    assert port is not None
+    return PostgresServer(folder, port)

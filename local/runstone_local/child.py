@@ -7,7 +7,6 @@ lives as long as they should.
 """
 
 import asyncio
-import contextlib
 import ctypes
 import os
 import signal
@@ -25,7 +24,6 @@ _PR_SET_PDEATHSIG: Final = 1
 _LOG_MAX: Final = 16 * 1024 * 1024
 _POLL_SECONDS: Final = 0.02
 _TAIL_BYTES: Final = 4096
-_NICE: Final = 10
 
 _libc: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -54,7 +52,7 @@ def spawn(
 
     turn_over(log)
     with log.open("ab") as output:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             [str(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -67,19 +65,6 @@ def spawn(
             start_new_session=True,
             preexec_fn=bind_to_parent,  # noqa: PLW1509  one system call; the callers start children from one thread
         )
-    _yield_to_training(child.pid)
-    return child
-
-
-def _yield_to_training(pid: int) -> None:
-    """Let programs of the user have the processor before *pid*, which leads a session of its own.
-
-    The stack often runs on the machine that trains. Linux shares processors among sessions first
-    (``autogroup``, sched(7)), and among processes by their nice values only within one.
-    """
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
-        Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
 
 
 async def end(child: subprocess.Popen[bytes], stop_signal: signal.Signals, patience: float) -> int:

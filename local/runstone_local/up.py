@@ -30,6 +30,7 @@ from runstone_local.postgres import PostgresServer
 from runstone_local.service import Service
 from runstone_local.state import PartState, State
 from runstone_local.supervisor import Supervisor
+from runstone_local.yielding import keep_yielding
 
 _KAFKA_PORT: Final = 9092
 _READY_PATIENCE: Final = 60.0
@@ -67,14 +68,16 @@ async def up(options: Options, say: Say) -> None:
     with installation.lock():
         starting = asyncio.create_task(installation.start())
         stopping = asyncio.create_task(asked_to_stop.wait())
+        tasks: list[asyncio.Task[Any]] = [starting, stopping]
         try:
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
+                tasks.append(asyncio.create_task(keep_yielding()))
                 await stopping
             say("stopping")
         finally:
-            await _cancelled(starting, stopping)
+            await _cancelled(*tasks)
             await installation.stop()
         say("stopped")
 

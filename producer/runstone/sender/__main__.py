@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Final, NoReturn
 
-NICE: Final = 10
+NICE: Final = 15
 
 
 def main() -> int:
