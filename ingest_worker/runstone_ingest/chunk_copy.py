@@ -1,16 +1,13 @@
 """The points of a batch as a binary COPY into ``metric_chunks``: one row a series, arrays built by numpy.
 
-The format is that of Postgres's COPY … (FORMAT binary): big-endian, a length before every field. An array is
-its dimensions and then, for each element, a length and the element, which is a numpy structured type; so all
-arrays of a batch are made in one go and cut into rows.
+All arrays of a batch are made in one go and cut into rows.
 """
 
-import struct
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
+from runstone_ingest import binary_copy
+from runstone_ingest.binary_copy import FLOAT8, INT8
 from runstone_ingest.projector.points import Grouped
 
 COLUMNS: Final = (
@@ -25,55 +22,34 @@ COLUMNS: Final = (
     "vals",
 )
 
-_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
-_TRAILER: Final = struct.pack(">h", -1)
-_ROW: Final = struct.pack(">h", len(COLUMNS))
-_ARRAY: Final = struct.Struct(
-    ">iiiIii"
-)  # bytes of the field, dimensions, has nulls, element's type, size, bound
-_BIGINT: Final = struct.Struct(">iq")
-_INT8_OID: Final = 20
-_FLOAT8_OID: Final = 701
+_ROW: Final = binary_copy.row(len(COLUMNS))
 _ELEMENT: Final = 12
-_PIECE: Final = 1 << 20
-"""Bytes after which a piece is handed over, so that a large batch is sent while the rest is still built."""
-
-
-def _elements(values: Any, kind: str) -> memoryview:
-    made = np.empty(len(values), np.dtype([("length", ">i4"), ("value", kind)]))
-    made["length"] = 8
-    made["value"] = values
-    return memoryview(made.tobytes())
-
-
-def _text(value: str) -> bytes:
-    data = value.encode()
-    return struct.pack(">i", len(data)) + data
 
 
 def encode(points: Grouped) -> Iterator[bytes]:
     """The COPY stream, in pieces of about a mebibyte."""
     columns = (
-        (_elements(points.s, ">i8"), _INT8_OID),
-        (_elements(points.t, ">i8"), _INT8_OID),
-        (_elements(points.v, ">f8"), _FLOAT8_OID),
+        (binary_copy.elements(points.s, INT8), INT8),
+        (binary_copy.elements(points.t, INT8), INT8),
+        (binary_copy.elements(points.v, FLOAT8), FLOAT8),
     )
     starts = points.starts.tolist()
-    parts: list[bytes | memoryview] = [_HEADER]
+    parts: list[bytes | memoryview] = [binary_copy.HEADER]
     size = 0
     for number, (series, first_offset) in enumerate(
         zip(points.series, points.first_offsets.tolist(), strict=True)
     ):
         low, end = starts[number], starts[number + 1]
-        parts += [_ROW, _text(series.run_id), *map(_text, series.key), _BIGINT.pack(8, first_offset)]
+        parts += [_ROW, binary_copy.text(series.run_id), *map(binary_copy.text, series.key)]
+        parts.append(binary_copy.bigint(first_offset))
         for data, element in columns:
             parts += [
-                _ARRAY.pack(20 + (end - low) * _ELEMENT, 1, 0, element, end - low, 1),
+                binary_copy.array_head(end - low, element),
                 data[low * _ELEMENT : end * _ELEMENT],
             ]
         size += 3 * (end - low) * _ELEMENT + 200
-        if size > _PIECE:
+        if size > binary_copy.PIECE:
             yield b"".join(parts)
             parts, size = [], 0
-    parts.append(_TRAILER)
+    parts.append(binary_copy.TRAILER)
     yield b"".join(parts)

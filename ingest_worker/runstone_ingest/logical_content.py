@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from runstone_ingest.plain_model.model import Content
 from runstone_ingest.plain_model.points import said
-from runstone_store import named_sql
+from runstone_store import chunk_arrays, named_sql
 
 _SQL: Final = named_sql.load(__file__, "logical_content.sql")
 
@@ -40,7 +40,8 @@ async def of_streams(connection: Any, streams: Sequence[str]) -> dict[str, Conte
             found[row[0]][table][tuple(row[:width])] = _row(table, row, width)
     for row in await connection.fetch(_SQL["metric_points"], streams):
         points = found[row[0]]["metric_points"].setdefault(tuple(row[:5]), [])
-        points += zip(row["steps"], row["times"], map(said, row["vals"]), strict=True)
+        steps, times = chunk_arrays.steps([row]).tolist(), chunk_arrays.times([row]).tolist()
+        points += zip(steps, times, map(said, chunk_arrays.values([row]).tolist()), strict=True)
     for row in await connection.fetch(_SQL["latest_metrics"], streams):
         *key, step, time, value, points = row
         found[row[0]]["latest_metrics"][tuple(key)] = step, time, said(value), points

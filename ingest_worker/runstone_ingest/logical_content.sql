@@ -21,7 +21,9 @@ SELECT run_id, key, value, time FROM tags WHERE run_id = ANY ($1::text[]);
 
 -- name: metric_points
 -- Their points: chunks in topic order.
-SELECT run_id, key, model_id, dataset_name, dataset_digest, steps, times, vals FROM metric_chunks
+SELECT run_id, key, model_id, dataset_name, dataset_digest, first_step, step_stride, sent_steps, first_time,
+       time_stride, sent_times, sent_vals
+FROM stored_chunks
 WHERE run_id = ANY ($1::text[])
 ORDER BY run_id, key, model_id, dataset_name, dataset_digest, first_offset;
 

@@ -148,10 +148,12 @@ class Redrive:
 
     async def _make_again(self, stream: str, tp: TopicPartition, kept: KeptRecords) -> Redriven:
         letters = await self._connection.fetch(_SQL["take_dead_letters"], *tp, stream.encode())
-        kind = "delete_catalog_stream" if stream == CATALOG else "delete_run_stream"
-        await self._connection.execute(_SQL[kind], stream)
         if stream == CATALOG:
+            await self._connection.execute(_SQL["delete_catalog_stream"], stream)
             await self._connection.execute(_SQL["reset_default_experiment"])
+        else:
+            await self._connection.execute(_SQL["exclude_merging"], stream)
+            await self._connection.execute(_SQL["delete_run_stream"], stream)
         counts = _Counts({letter["offset"]: letter for letter in letters})
         memory = Memory()
         for batch in _batches(map(self.judge, kept)):

@@ -21,6 +21,11 @@ UPDATE dead_letters d SET at = old.at
 FROM unnest($3::bigint[], $4::timestamptz[]) AS old ("offset", at)
 WHERE d.topic = $1 AND d.partition = $2 AND d."offset" = old."offset";
 
+-- name: exclude_merging
+-- Nobody moves chunks of the stream before this transaction ends. A statement of its own, before the rows are
+-- looked for: what was being moved would not be seen at its new place.
+SELECT pg_advisory_xact_lock(29300, hashtext(current_schema() || $1::text));
+
 -- name: delete_run_stream
 -- Every row that the stream of a run or of a logged model has made.
 WITH a AS (DELETE FROM runs WHERE run_id = $1),
@@ -28,6 +33,7 @@ WITH a AS (DELETE FROM runs WHERE run_id = $1),
      c AS (DELETE FROM param_conflicts WHERE run_id = $1),
      d AS (DELETE FROM tags WHERE run_id = $1),
      e AS (DELETE FROM metric_chunks WHERE run_id = $1),
+     n AS (DELETE FROM merged_chunks WHERE run_id = $1),
      f AS (DELETE FROM latest_metrics WHERE run_id = $1),
      g AS (DELETE FROM ranked_metrics WHERE run_id = $1),
      h AS (DELETE FROM artifacts WHERE run_id = $1),

@@ -1,13 +1,13 @@
 """The worker: from the topics into the read model.
 
-Who runs where: one process, one event loop, six tasks. `Fetching` fetches and decodes, `Writing` projects
+Who runs where: one process, one event loop, seven tasks. `Fetching` fetches and decodes, `Writing` projects
 and writes while the next batch gathers, `Worker` itself tells Kafka about every second what is in Postgres,
 for people's tools only (nothing reads it back), `Heard` knows which sessions live, `Course` looks what has
-become of the generation that is written, and `LedgerGuard` whether the log is still the same and this worker
-still works. There are no locks: what the tasks share (`Ownership`, `Gathering`) changes without awaiting. A
-fault of Kafka or Postgres is waited out by the task it meets; neither ends the worker. A stop lets the
-transaction at hand finish and cancels only what has not ended by itself after a while, because a server does
-not answer.
+become of the generation that is written, `LedgerGuard` whether the log is still the same and this worker
+still works, and `Merging` turns small chunks of points into large ones. There are no locks: what the tasks
+share (`Ownership`, `Gathering`, `Unmerged`) changes without awaiting. A fault of Kafka or Postgres is
+waited out by the task it meets; neither ends the worker. A stop lets the transaction at hand finish and
+cancels only what has not ended by itself after a while, because a server does not answer.
 """
 
 import asyncio
@@ -29,7 +29,9 @@ from runstone_ingest.exceptions import IngestError
 from runstone_ingest.fetching import Fetching
 from runstone_ingest.heard import Heard
 from runstone_ingest.ledger_guard import LedgerGuard
+from runstone_ingest.merging import Merging
 from runstone_ingest.ownership import Ownership
+from runstone_ingest.unmerged import Unmerged
 from runstone_ingest.writing import Writing
 from runstone_store import kafka_settings
 from runstone_store.configuration import catalog_topic, events_topic
@@ -75,6 +77,7 @@ class Worker:
         self._gathering = Gathering(wake)
         topics = (events_topic(prefix), catalog_topic(prefix))
         self._course = Course(dsn, topics, self.stop, self._stop)
+        unmerged = Unmerged()
         self._writing = Writing(
             dsn,
             self._ownership,
@@ -83,8 +86,10 @@ class Worker:
             self._stop,
             self._say_ready,
             self._course,
+            unmerged,
             generation,
         )
+        self._merging = Merging(dsn, events_topic(prefix), self._ownership, unmerged, self._stop)
         self._heard = Heard(bootstrap, dsn, prefix, lost_after, self._owns_the_catalog, self._stop)
         self._back_off = BackOff(self._stop)
 
@@ -203,6 +208,7 @@ class Worker:
             asyncio.create_task(
                 self._course.run(self._writing.generation, consumer.end_offsets), name="course"
             ),
+            asyncio.create_task(self._merging.run(self._writing.generation), name="merging"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

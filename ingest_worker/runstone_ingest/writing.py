@@ -25,6 +25,7 @@ from runstone_ingest.projector import project
 from runstone_ingest.projector.projection import needed
 from runstone_ingest.projector.rows import Changes
 from runstone_ingest.records import Admitted, DeadLetter
+from runstone_ingest.unmerged import Unmerged
 from runstone_store import generations, pool
 from runstone_store.exceptions import NoSuchGenerationError, NotMigratedError
 from runstone_store.generations import Generation
@@ -55,6 +56,7 @@ class Writing:
         stop: asyncio.Event,
         ready: Callable[[], None],
         course: Course,
+        unmerged: Unmerged,
         generation: str = "",
     ) -> None:
         """*wake*: set by whoever has something to do for this task; *ready* is called once.
@@ -76,6 +78,7 @@ class Writing:
         self.place = 0
         self.generation = generation
         self._course = course
+        self._unmerged = unmerged
         self.committed: dict[TopicPartition, int] = {}
 
     async def connect(self) -> None:
@@ -233,17 +236,19 @@ class Writing:
             self.committed[TopicPartition(holding.topic, holding.partition)] = advance.next_offset
         self._memory.committed(changes)
         self._halt(poison.note(batch, time.monotonic()))
-        self._note_unranked(batch, changes)
+        self._note_points(batch, changes)
         await writer.tell_applied(self._connection, self.generation)
 
-    def _note_unranked(self, batch: Sequence[Gathered], changes: Changes) -> None:
+    def _note_points(self, batch: Sequence[Gathered], changes: Changes) -> None:
+        """Runs that got points are to be ranked and merged."""
         if not changes.segments:
             return
         homes = {
-            one.item.envelope.stream: (one.holding.topic, one.holding.partition)
+            one.item.envelope.stream: TopicPartition(one.holding.topic, one.holding.partition)
             for one in batch
             if isinstance(one.item, Admitted)
         }
+        self._unmerged.wrote(changes.segments, homes.__getitem__, time.monotonic())
         for run_id in {segment.run_id for segment in changes.segments}:
             if changes.runs[run_id].status == "RUNNING":
                 self._unranked[run_id] = homes[run_id]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from runstone_store import named_sql
+from runstone_store import chunk_arrays, named_sql
 
 AT_ONCE: Final = 200
 """Streams that are digested together."""
@@ -41,9 +41,6 @@ TABLES: Final = (
 )
 """The tables that one statement each digests; ``points`` comes on top."""
 
-_ARRAY_HEADER: Final = 20
-_POINT_PART: Final = np.dtype([("length", ">i4"), ("value", ">i8")])
-_VALUE: Final = np.dtype([("length", ">i4"), ("value", ">f8")])
 _POINT: Final = np.dtype([("step", ">i8"), ("time", ">i8"), ("value", ">f8")])
 _CHUNKS_AT_ONCE: Final = 500
 
@@ -113,17 +110,16 @@ async def _points(connection: Any, streams: Sequence[str]) -> AsyncIterator[tupl
                 yield stream, combined(lines)
                 lines = []
             stream, series, found = row[0], name, hashlib.sha256()
-        found.update(_packed(row[5], row[6], row[7]))
+        found.update(_packed(row))
     if series:
         yield stream, combined([*lines, f"{series!r} {found.hexdigest()}"])
 
 
-def _packed(steps: bytes, times: bytes, values: bytes) -> bytes:
-    """A chunk's points, 24 bytes each, made of arrays as ``array_send`` gives them (none has nulls)."""
-    step = np.frombuffer(steps, _POINT_PART, offset=_ARRAY_HEADER)["value"]
-    points = np.empty(len(step), _POINT)
-    points["step"] = step
-    points["time"] = np.frombuffer(times, _POINT_PART, offset=_ARRAY_HEADER)["value"]
-    value = np.frombuffer(values, _VALUE, offset=_ARRAY_HEADER)["value"]
-    points["value"] = np.where(np.isnan(value), np.nan, value)  # a NaN's other bits mean nothing
+def _packed(chunk: Mapping[str, Any]) -> bytes:
+    """A chunk's points, 24 bytes each."""
+    values = chunk_arrays.values([chunk])
+    points = np.empty(len(values), _POINT)
+    points["step"] = chunk_arrays.steps([chunk])
+    points["time"] = chunk_arrays.times([chunk])
+    points["value"] = np.where(np.isnan(values), np.nan, values)  # a NaN's other bits mean nothing
     return points.tobytes()

@@ -101,10 +101,10 @@ SELECT stream, encode(sha256(convert_to(string_agg(ROW(topic, partition, "offset
 FROM dead_letters WHERE stream = ANY($1::text[]) GROUP BY stream;
 
 -- name: points
--- The points of every series, chunk by chunk in topic order; arrays as Postgres sends them.
-SELECT run_id, key, model_id, dataset_name, dataset_digest, array_send(steps), array_send(times),
-       array_send(vals)
-FROM metric_chunks WHERE run_id = ANY($1::text[])
+-- The points of every series, chunk by chunk in topic order, for chunk_arrays.
+SELECT run_id, key, model_id, dataset_name, dataset_digest, first_step, step_stride, sent_steps, first_time,
+       time_stride, sent_times, sent_vals
+FROM stored_chunks WHERE run_id = ANY($1::text[])
 ORDER BY run_id COLLATE "C", key COLLATE "C", model_id COLLATE "C", dataset_name COLLATE "C",
          dataset_digest COLLATE "C", first_offset;
 

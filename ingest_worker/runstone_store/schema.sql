@@ -26,7 +26,7 @@ CREATE TABLE ingest_partitions (
     dead_accepted_until bigint NOT NULL DEFAULT 0,-- mutable, by 'runstone repair': below this offset dead letters do not trip the breaker
     PRIMARY KEY (topic, partition),
     CHECK (next_offset >= 0 AND epoch >= 0 AND records >= duplicates + dead)
-);
+) WITH (fillfactor = 20);  -- a row is replaced with every batch: old versions have room in its page, and go with the next look at it
 
 -- Partitions of which nothing more is applied until somebody has decided: rows come from the worker and go by
 -- 'runstone repair' (those of kind 'poison' also when a worker of another version begins).
@@ -61,7 +61,7 @@ CREATE TABLE marks (
     last_time   bigint,                           -- mutable: the broker's clock at the session's last record that is not about sessions
     PRIMARY KEY (stream, session),
     CHECK (high_seq >= -1 AND ended IN ('ended', 'lost'))
-);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);  -- as latest_metrics, below
 
 -- Records that could not be applied, byte for byte.
 CREATE TABLE dead_letters (
@@ -246,7 +246,10 @@ CREATE TABLE tags (
 CREATE INDEX tags_by_value ON tags (key, left(value, 200), run_id);
 
 -- Metric points in chunks: the points of one series that one transaction brought, in topic order.
--- The empty string stands for "no model", "no dataset". The multiset of a series is all its chunks.
+-- The empty string stands for "no model", "no dataset". The multiset of a series is all its chunks, these and
+-- those in merged_chunks, where the worker moves them in the background. So this table is a queue: every row is
+-- deleted soon. Its vacuum is due after so many rows, however large the table is, since a share of a table that
+-- has grown in a backlog would be long in coming, and never because of rows that were only inserted.
 CREATE TABLE metric_chunks (
     run_id          text     NOT NULL,            -- immutable
     key             text     NOT NULL,            -- immutable
@@ -258,7 +261,9 @@ CREATE TABLE metric_chunks (
     times           bigint[] NOT NULL,
     vals            float8[] NOT NULL,            -- NaN and infinities as such
     CHECK (cardinality(steps) > 0 AND cardinality(steps) = cardinality(times) AND cardinality(steps) = cardinality(vals))
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_scale_factor = 0,
+        toast.autovacuum_vacuum_threshold = 10000, toast.autovacuum_vacuum_insert_threshold = -1);
 CREATE INDEX metric_chunks_by_series ON metric_chunks (run_id, key, first_offset);
 -- Twenty times as fast as Postgres' own compression at a quarter more space, which here was the bottleneck of
 -- ingest. A server that was built without it keeps its own.
@@ -268,8 +273,71 @@ DO $$ BEGIN
 EXCEPTION WHEN feature_not_supported THEN NULL;
 END $$;
 
+-- The same points later on, some thousand a row (docs/adr/0006-merged-chunks.md). The step of the point at place
+-- p = 1 … points is first_step + step_stride * (p - 1) + narrow_steps[p]: steps and times grow so evenly that what
+-- is left is small numbers, which compress well. Where it does not fit into an integer, the steps themselves are
+-- in wide_steps instead; likewise with times. Read it through the views below.
+CREATE TABLE merged_chunks (
+    run_id          text     NOT NULL,            -- immutable, as is everything: a row is replaced by a longer one
+    key             text     NOT NULL,
+    model_id        text     NOT NULL,
+    dataset_name    text     NOT NULL,
+    dataset_digest  text     NOT NULL,
+    first_offset    bigint   NOT NULL,            -- of the first chunk that went in
+    last_offset     bigint   NOT NULL,            -- first_offset of the last chunk that went in
+    points          integer  NOT NULL,
+    first_step      bigint   NOT NULL,
+    step_stride     bigint   NOT NULL,
+    narrow_steps    integer[],
+    wide_steps      bigint[],
+    first_time      bigint   NOT NULL,
+    time_stride     bigint   NOT NULL,
+    narrow_times    integer[],
+    wide_times      bigint[],
+    vals            float8[] NOT NULL,
+    CHECK (points > 0 AND points = cardinality(vals) AND last_offset >= first_offset),
+    CHECK (num_nonnulls(narrow_steps, wide_steps) = 1 AND num_nonnulls(narrow_times, wide_times) = 1),
+    CHECK (points = coalesce(cardinality(narrow_steps), cardinality(wide_steps))
+           AND points = coalesce(cardinality(narrow_times), cardinality(wide_times)))
+);
+CREATE INDEX merged_chunks_by_series ON merged_chunks (run_id, key, first_offset);
+DO $$ BEGIN
+    ALTER TABLE merged_chunks ALTER narrow_steps SET COMPRESSION lz4, ALTER wide_steps SET COMPRESSION lz4,
+        ALTER narrow_times SET COMPRESSION lz4, ALTER wide_times SET COMPRESSION lz4, ALTER vals SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN NULL;
+END $$;
+
+-- All chunks, in one form; the one place that knows that there are two tables. Programs read the sent_… columns,
+-- arrays as Postgres sends them (runstone_store.chunk_arrays makes numbers of them); what is not asked for is not
+-- computed. Topic order within a series is the order of first_offset.
+CREATE VIEW stored_chunks AS
+SELECT run_id, key, model_id, dataset_name, dataset_digest, first_offset, first_offset AS last_offset,
+       cardinality(vals) AS points,
+       0::bigint AS first_step, 0::bigint AS step_stride, NULL::integer[] AS narrow_steps, steps AS wide_steps,
+       0::bigint AS first_time, 0::bigint AS time_stride, NULL::integer[] AS narrow_times, times AS wide_times,
+       vals, array_send(steps) AS sent_steps, array_send(times) AS sent_times, array_send(vals) AS sent_vals
+FROM metric_chunks
+UNION ALL
+SELECT run_id, key, model_id, dataset_name, dataset_digest, first_offset, last_offset, points,
+       first_step, step_stride, narrow_steps, wide_steps, first_time, time_stride, narrow_times, wide_times, vals,
+       coalesce(array_send(narrow_steps), array_send(wide_steps)),
+       coalesce(array_send(narrow_times), array_send(wide_times)), array_send(vals)
+FROM merged_chunks;
+
+-- All points as rows, for whatever is asked in SQL. place: from 1 on, within the chunk.
+CREATE VIEW metric_points AS
+SELECT c.run_id, c.key, c.model_id, c.dataset_name, c.dataset_digest, c.first_offset, p.place,
+       coalesce(c.first_step + c.step_stride * (p.place - 1) + p.narrow_step, p.wide_step) AS step,
+       coalesce(c.first_time + c.time_stride * (p.place - 1) + p.narrow_time, p.wide_time) AS time,
+       p.value
+FROM stored_chunks c
+CROSS JOIN LATERAL unnest(c.narrow_steps, c.wide_steps, c.narrow_times, c.wide_times, c.vals)
+    WITH ORDINALITY AS p (narrow_step, wide_step, narrow_time, wide_time, value, place);
+
 -- The latest value of each series: maximal by (step, time, value), NaN lowest. What changes is not indexed,
--- so that its updates stay within their page (HOT) at any rate.
+-- so that its updates stay within their page (HOT) at any rate: half of a page is left free for them, and old
+-- versions are cleared away by the next update there, without a vacuum. What a long read held back meanwhile has
+-- left the page; a vacuum after a twentieth of the rows (not a fifth) keeps that small.
 CREATE TABLE latest_metrics (
     run_id          text   NOT NULL,              -- immutable
     key             text   NOT NULL,              -- immutable
@@ -282,7 +350,7 @@ CREATE TABLE latest_metrics (
     points          bigint NOT NULL,              -- how many points the series has
     PRIMARY KEY (run_id, key, model_id, dataset_name, dataset_digest),
     CHECK (points > 0)
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 -- The metrics of a logged model. Its columns never change, so updates still stay within their page.
 CREATE INDEX latest_metrics_by_model ON latest_metrics (model_id, key) WHERE model_id <> '';
 
@@ -294,7 +362,7 @@ CREATE TABLE ranked_metrics (
     key     text   NOT NULL,                      -- immutable
     value   float8 NOT NULL,                      -- mutable
     PRIMARY KEY (run_id, key)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);  -- each refresh leaves a dead row and index entries
 CREATE INDEX ranked_metrics_by_value ON ranked_metrics (key, value, run_id);
 
 -- Artifact pointers: the last one of each path.

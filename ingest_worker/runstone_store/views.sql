@@ -46,11 +46,10 @@ COMMENT ON VIEW runstone.latest_metrics IS 'The latest value of each metric of a
 COMMENT ON COLUMN runstone.latest_metrics.points IS 'How many points the metric has in all.';
 
 CREATE OR REPLACE VIEW runstone.metric_points AS
-SELECT c.run_id, c.key, p.step, p.time, p.value, c.model_id, c.dataset_name, c.dataset_digest,
-       to_timestamp(p.time / 1000.0) AS at, c.first_offset, p.place
-FROM metric_chunks c
-CROSS JOIN LATERAL unnest(c.steps, c.times, c.vals) WITH ORDINALITY AS p (step, time, value, place);
-COMMENT ON VIEW runstone.metric_points IS 'Every metric point as a row. A multiset: equal points are different points. Order by step, time, first_offset, place. Filter by run_id and key: the chunks are found by them.';
+SELECT run_id, key, step, time, value, model_id, dataset_name, dataset_digest,
+       to_timestamp(time / 1000.0) AS at, first_offset, place
+FROM metric_points;
+COMMENT ON VIEW runstone.metric_points IS 'Every metric point as a row. A multiset: equal points are different points. Order by step, time, model_id, dataset_name, dataset_digest, first_offset, place. Filter by run_id and key: the chunks are found by them.';
 COMMENT ON COLUMN runstone.metric_points.model_id IS 'The logged model it was measured for; the empty text for none, as with datasets.';
 
 CREATE OR REPLACE VIEW runstone.artifacts AS

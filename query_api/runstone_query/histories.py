@@ -1,7 +1,8 @@
 """The points of a metric: read in chunks, put into native order, thinned out where that is asked for.
 
-Native order is step, time, topic order. The points of a key over all its models and datasets are one
-series here. Assembling runs in a thread, so that a million points do not hold up other requests.
+Native order is step, time, model and dataset, topic order. The points of a key over all its models and
+datasets are one here; topic order counts within each series, so it does not matter how points are cut into
+chunks. Assembling runs in a thread, so that a million points do not hold up other requests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,9 @@ import numpy.typing as npt
 from runstone.events.encoding import value_to_json
 from runstone_query.downsampling import kept
 from runstone_query.snapshot import Snapshot
-from runstone_store import named_sql
+from runstone_store import chunk_arrays, named_sql
 
 _BLOCKS: Final = named_sql.load(__file__, "histories.sql")
-
-_HEADER: Final = 20
-"""Bytes before the elements in an array's binary form: dimensions, flags, type, length, bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +33,19 @@ class History:
     points: int
 
 
-async def read_chunks(snapshot: Snapshot, run_id: str, key: str) -> Sequence[Mapping[str, bytes]]:
-    """The chunks of a metric, in topic order, for `assemble`."""
+async def read_chunks(snapshot: Snapshot, run_id: str, key: str) -> Sequence[Mapping[str, Any]]:
+    """The chunks of a metric, in their order, for `assemble`."""
     return await snapshot.rows(_BLOCKS["chunks"], run_id, key)
 
 
-def assemble(chunks: Sequence[Mapping[str, bytes]], max_points: int | None) -> History:
+def assemble(chunks: Sequence[Mapping[str, Any]], max_points: int | None) -> History:
     """The history in *chunks*, at most *max_points* of its points."""
-    steps = column(chunks, "steps", ">i8", np.int64)
-    times = column(chunks, "times", ">i8", np.int64)
-    values = column(chunks, "vals", ">f8", np.float64)
-    # lexsort is stable, so topic order decides between equal (step, time)
+    steps, times, values = chunk_arrays.steps(chunks), chunk_arrays.times(chunks), chunk_arrays.values(chunks)
+    # lexsort is stable, so the chunks' order decides between equal (step, time)
     order = np.lexsort((times, steps))
     if max_points is not None:
         order = order[kept(values[order], max_points)]
     return History(steps[order], times[order], values[order], len(values))
-
-
-def column(chunks: Sequence[Mapping[str, bytes]], name: str, wire: str, native: type) -> npt.NDArray[Any]:
-    """A column of arrays in Postgres' binary form (elements as *wire*), joined into one array of *native*."""
-    element = np.dtype([("length", ">i4"), ("value", wire)])
-    columns = [np.frombuffer(chunk[name], element, offset=_HEADER)["value"] for chunk in chunks]
-    return np.concatenate(columns, dtype=native) if columns else np.empty(0, native)
 
 
 def values_to_json(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | list[float | str]:

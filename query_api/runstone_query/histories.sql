@@ -1,9 +1,8 @@
 -- name: chunks
--- The points of one metric over all models and datasets, in topic order, each column as Postgres would send
--- it: numpy reads the binary form of an array twenty times faster than a driver makes numbers of it.
-SELECT array_send(steps) AS steps, array_send(times) AS times, array_send(vals) AS vals
-FROM {schema}.metric_chunks WHERE run_id = $1::text AND key = $2::text
-ORDER BY first_offset, model_id, dataset_name, dataset_digest, ctid
+-- The points of one metric, series by series (the one of no model and dataset first), each in topic order.
+SELECT first_step, step_stride, sent_steps, first_time, time_stride, sent_times, sent_vals
+FROM {schema}.stored_chunks WHERE run_id = $1::text AND key = $2::text
+ORDER BY model_id, dataset_name, dataset_digest, first_offset
 
 -- name: metrics
 -- Which metrics has a run, with the latest value of each and the number of its points?

@@ -32,6 +32,13 @@ from tests.publishing import Publisher, publisher
 
 PARTITIONS = 3
 _WAIT_SECONDS = 30
+_MERGING = """
+from runstone_ingest import unmerged
+unmerged.QUIET_SECONDS, unmerged.FULL, unmerged.BATCHES = 0.1, 8, 4
+from runstone_ingest import merging
+merging.LOOK_SECONDS, merging.BUSY_SHARE = 0.02, 0.5
+"""
+"""Chunks are merged at once and often, so that it happens within a history."""
 
 
 class Stage:
@@ -39,7 +46,9 @@ class Stage:
 
     def __init__(self, kafka: str, postgres: PostgresServer, bug: str = "") -> None:
         """*bug*: Python that spoils the workers before they begin."""
-        self._program = f"{bug}\nimport sys\nfrom runstone.cli import main\nsys.exit(main(['worker']))"
+        self._program = (
+            f"{_MERGING}{bug}\nimport sys\nfrom runstone.cli import main\nsys.exit(main(['worker']))"
+        )
         self.kafka = kafka
         self.prefix = f"test-{uuid.uuid4().hex[:12]}"
         self.model = PlainModel()
@@ -117,7 +126,7 @@ class Stage:
         try:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'runstone worker' AND datname = current_database()"
+                " WHERE application_name LIKE 'runstone worker%' AND datname = current_database()"
             )
         finally:
             await connection.close()
@@ -179,6 +188,16 @@ class Stage:
             while not await _reached(connection, self._read):  # noqa: ASYNC110  # Postgres tells nobody
                 await asyncio.sleep(0.01)
         return connection
+
+    async def merged(self) -> None:
+        """Wait until no chunk waits to be merged."""
+        connection = await self.settled()
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                while await connection.fetchval("SELECT EXISTS (SELECT FROM metric_chunks)"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        finally:
+            await connection.close()
 
     async def differences(self, streams: list[str]) -> list[str]:
         """How the read model differs from the plain one in *streams*, the catalog and the partitions."""

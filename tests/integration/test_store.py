@@ -32,8 +32,12 @@ CATALOG = """
     SELECT 'index', tablename, indexname, replace(indexdef, $1 || '.', ''), '', ''
     FROM pg_indexes WHERE schemaname = $1
   UNION ALL
-    SELECT 'options', c.relname, coalesce(c.reloptions::text, ''), c.relkind::text, '', ''
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1
+    SELECT 'view', viewname, replace(definition, $1 || '.', ''), '', '', ''
+    FROM pg_views WHERE schemaname = $1
+  UNION ALL
+    SELECT 'options', c.relname, coalesce(c.reloptions::text, ''), coalesce(t.reloptions::text, ''), c.relkind::text, ''
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE n.nspname = $1
 """
 
 
@@ -65,6 +69,7 @@ async def test_migrating_again_or_at_the_same_time_changes_nothing(empty_databas
         "applied runstone_g1: 0002_registry_and_verdicts",
         "applied runstone_g1: 0003_last_heard",
         "applied runstone_g1: 0004_halts",
+        "applied runstone_g1: 0005_merged_chunks",
     ]
     assert await migrations.migrate(empty_database) == []
 

@@ -97,9 +97,16 @@ async def test_the_command_says_that_all_is_well_and_what_there_is(kafka, databa
     assert "were not read" in said[2]
 
 
+LATE_COPY = """INSERT INTO merged_chunks (run_id, key, model_id, dataset_name, dataset_digest, first_offset, last_offset,
+    points, first_step, step_stride, narrow_steps, first_time, time_stride, narrow_times, vals)
+    SELECT run_id, key, model_id, dataset_name, dataset_digest, first_offset - 1, first_offset, 1, 0, 0, '{0}', 0, 0, '{0}', '{0}'
+    FROM metric_chunks WHERE run_id = $run"""
+"""A merged chunk beside one that went into it."""
+
 DAMAGES = {
     "DELETE FROM metric_chunks WHERE ctid = (SELECT min(ctid) FROM metric_chunks)": "its chunks hold",
     "INSERT INTO metric_chunks SELECT * FROM metric_chunks WHERE run_id = $run": "so that their order is not known",
+    LATE_COPY: "so that their order is not known",
     "UPDATE metric_chunks SET vals[1] = 7 WHERE run_id = $run": "metric_points",
     "UPDATE metric_chunks SET steps = array_reverse(steps) WHERE run_id = $run AND cardinality(steps) > 5": "metric_points",
     "UPDATE latest_metrics SET value = 7 WHERE run_id = $run": "ranked by another value",

@@ -23,12 +23,16 @@ POINTS = st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 2), VALUES), max_
 def array(values: Sequence[Any], format_: str) -> bytes:
     """As Postgres' array_send writes it."""
     elements = b"".join(struct.pack(">i" + format_, 8, value) for value in values)
-    return struct.pack(">iiIii", 1, 0, 0, len(values), 1) + elements
+    return struct.pack(">iiIii", 1, 0, 20 if format_ == "q" else 701, len(values), 1) + elements
 
 
-def chunk(points: list[Point]) -> dict[str, bytes]:
+def chunk(points: list[Point]) -> dict[str, Any]:
     steps, times, values = zip(*points, strict=True)
-    return {"steps": array(steps, "q"), "times": array(times, "q"), "vals": array(values, "d")}
+    return {
+        "sent_steps": array(steps, "q"),
+        "sent_times": array(times, "q"),
+        "sent_vals": array(values, "d"),
+    }
 
 
 def seen(point: Point) -> tuple[int, int, float | str]:
@@ -83,11 +87,11 @@ def test_recent_histories_are_kept_as_long_as_they_are_whole_and_have_room(monke
     monkeypatch.setattr(recent_histories, "POINTS_MOST", 4)
     recent = recent_histories.RecentHistories()
     two = assemble([chunk([(0, 0, 1.0), (1, 1, 2.0)])])
-    a, b, c = (recent_histories.Source("g", "run", key, 1, 0) for key in "abc")
+    a, b, c = (recent_histories.Source("g", "run", key, 2, 0) for key in "abc")
     for source in (a, b, a):
         recent.keep(source, two)
     assert recent.get(a) is two
-    assert recent.get(a._replace(chunks=2)) is None
+    assert recent.get(a._replace(points=3)) is None
     recent.keep(c, two)
     assert [recent.get(source) is two for source in (a, b, c)] == [True, False, True]
     recent.keep(b, assemble([chunk([(n, n, 1.0) for n in range(5)])]))

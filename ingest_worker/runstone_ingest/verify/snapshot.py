@@ -66,8 +66,14 @@ async def check_chunks(connection: Any, report: Report) -> None:
     for run_id, key, in_chunks, counted in await connection.fetch(_SQL["miscounted_series"]):
         what = f"its chunks hold {in_chunks} points, its latest value counts {counted}"
         report.add(WRONG, f"run {run_id}, metric {key!r}", what)
-    for run_id, key, offset, chunks in await connection.fetch(_SQL["chunks_of_one_place"]):
-        what = f"{chunks} chunks begin at offset {offset}, so that their order is not known"
+    for run_id, key, offset, ended in await connection.fetch(_SQL["overlapping_chunks"]):
+        what = (
+            f"a chunk begins at offset {offset}, another goes up to offset {ended}, "
+            "so that their order is not known"
+        )
+        report.add(WRONG, f"run {run_id}, metric {key!r}", what)
+    for run_id, key, offset in await connection.fetch(_SQL["uneven_chunks"]):
+        what = f"the chunk at offset {offset} has not as many steps and times as values"
         report.add(WRONG, f"run {run_id}, metric {key!r}", what)
     for table, run_id in await connection.fetch(_SQL["rows_without_a_run"]):
         report.add(WRONG, f"run {run_id}", f"{table} has rows of it, runs has none")

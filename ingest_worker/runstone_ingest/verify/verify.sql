@@ -33,20 +33,33 @@ SELECT coalesce(sum(points), 0)::bigint FROM latest_metrics;
 -- Which series have other points in their chunks than their latest value counts?
 SELECT run_id, key, coalesce(c.points, 0) AS in_chunks, coalesce(l.points, 0) AS counted
 FROM (SELECT run_id, key, model_id, dataset_name, dataset_digest, sum(cardinality(vals))::bigint AS points
-      FROM metric_chunks GROUP BY 1, 2, 3, 4, 5) c
+      FROM stored_chunks GROUP BY 1, 2, 3, 4, 5) c
 FULL JOIN latest_metrics l USING (run_id, key, model_id, dataset_name, dataset_digest)
 WHERE c.points IS DISTINCT FROM l.points
 ORDER BY run_id, key LIMIT 20;
 
--- name: chunks_of_one_place
--- Which series have two chunks that begin at the same record, so that their points have no order?
-SELECT run_id, key, first_offset, count(*) AS chunks FROM metric_chunks
-GROUP BY run_id, key, model_id, dataset_name, dataset_digest, first_offset HAVING count(*) > 1
-ORDER BY run_id, key LIMIT 20;
+-- name: overlapping_chunks
+-- Which chunks begin before the one before them ends, or at its last record, so that their points have no order?
+SELECT run_id, key, first_offset, ended FROM (
+    SELECT run_id, key, first_offset,
+           max(last_offset) OVER (PARTITION BY run_id, key, model_id, dataset_name, dataset_digest
+                                  ORDER BY first_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended
+    FROM stored_chunks) c
+WHERE ended >= first_offset
+ORDER BY run_id, key, first_offset LIMIT 20;
+
+-- name: uneven_chunks
+-- Which chunks have not as many steps and times as values? (A table's constraint says so, too.)
+SELECT run_id, key, first_offset FROM stored_chunks
+WHERE points <> cardinality(vals)
+   OR points IS DISTINCT FROM coalesce(cardinality(narrow_steps), cardinality(wide_steps))
+   OR points IS DISTINCT FROM coalesce(cardinality(narrow_times), cardinality(wide_times))
+ORDER BY run_id, key, first_offset LIMIT 20;
 
 -- name: rows_without_a_run
 -- Which rows of runs hang on none?
 SELECT 'metric_chunks' AS "table", run_id FROM metric_chunks x WHERE NOT EXISTS (SELECT FROM runs r WHERE r.run_id = x.run_id)
+UNION SELECT 'merged_chunks', run_id FROM merged_chunks x WHERE NOT EXISTS (SELECT FROM runs r WHERE r.run_id = x.run_id)
 UNION SELECT 'latest_metrics', run_id FROM latest_metrics x WHERE NOT EXISTS (SELECT FROM runs r WHERE r.run_id = x.run_id)
 UNION SELECT 'params', run_id FROM params x WHERE NOT EXISTS (SELECT FROM runs r WHERE r.run_id = x.run_id)
 UNION SELECT 'tags', run_id FROM tags x WHERE NOT EXISTS (SELECT FROM runs r WHERE r.run_id = x.run_id)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from runstone_query.histories import column
+from runstone_store import chunk_arrays
 
 _LARGEST: Final = sys.float_info.max
 
@@ -52,11 +52,10 @@ class History:
         ]
 
 
-def assemble(chunks: Sequence[Mapping[str, bytes]]) -> History:
+def assemble(chunks: Sequence[Mapping[str, Any]]) -> History:
     """The history in *chunks*, ordered by time, step, value."""
-    steps = column(chunks, "steps", ">i8", np.int64)
-    times = column(chunks, "times", ">i8", np.int64)
-    values = np.clip(column(chunks, "vals", ">f8", np.float64), -_LARGEST, _LARGEST)
+    steps, times = chunk_arrays.steps(chunks), chunk_arrays.times(chunks)
+    values = np.clip(chunk_arrays.values(chunks), -_LARGEST, _LARGEST)
     found = History(steps, times, values)
     found = found.at(np.lexsort((np.isnan(values), _ordered(values), steps, times)))
     return found.at(_first_of_equals(found))

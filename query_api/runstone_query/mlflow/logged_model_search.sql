@@ -86,7 +86,7 @@ EXISTS (
           WHERE d.name = l.dataset_name AND d.digest IN ('', l.dataset_digest)))
       AND ((l.value {operator} {value} AND ({nan} OR l.value <> 'NaN'))
            OR (l.points > 1 AND EXISTS (
-               SELECT FROM {schema}.metric_chunks c, unnest(c.vals) p (value)
+               SELECT FROM {schema}.stored_chunks c, unnest(c.vals) p (value)
                WHERE c.run_id = l.run_id AND c.key = l.key AND c.model_id = l.model_id
                  AND c.dataset_name = l.dataset_name AND c.dataset_digest = l.dataset_digest
                  AND p.value {operator} {value} AND ({nan} OR p.value <> 'NaN')))))
@@ -102,12 +102,11 @@ LEFT JOIN LATERAL (
           AND {key}::text::json ->> 1 IN ('', l.dataset_name)
           AND {key}::text::json ->> 2 IN ('', l.dataset_digest)
         UNION ALL
-        SELECT u.time, u.step, c.run_id, u.value
+        SELECT u.time, u.step, u.run_id, u.value
         FROM {schema}.latest_metrics l
-        JOIN {schema}.metric_chunks c
-          ON c.run_id = l.run_id AND c.key = l.key AND c.model_id = l.model_id
-         AND c.dataset_name = l.dataset_name AND c.dataset_digest = l.dataset_digest,
-        unnest(c.times, c.steps, c.vals) u (time, step, value)
+        JOIN {schema}.metric_points u
+          ON u.run_id = l.run_id AND u.key = l.key AND u.model_id = l.model_id
+         AND u.dataset_name = l.dataset_name AND u.dataset_digest = l.dataset_digest
         WHERE l.model_id = m.model_id AND l.model_id <> '' AND l.points > 1
           AND l.key = {key}::text::json ->> 0
           AND {key}::text::json ->> 1 IN ('', l.dataset_name)

@@ -20,12 +20,11 @@ FROM (
         SELECT model_id, run_id, key, dataset_name, dataset_digest, step, time, value
         FROM {schema}.latest_metrics WHERE model_id = ANY($1::text[]) AND model_id <> '' AND points = 1
         UNION
-        SELECT c.model_id, c.run_id, c.key, c.dataset_name, c.dataset_digest, u.step, u.time, u.value
+        SELECT u.model_id, u.run_id, u.key, u.dataset_name, u.dataset_digest, u.step, u.time, u.value
         FROM {schema}.latest_metrics l
-        JOIN {schema}.metric_chunks c
-          ON c.run_id = l.run_id AND c.key = l.key AND c.model_id = l.model_id
-         AND c.dataset_name = l.dataset_name AND c.dataset_digest = l.dataset_digest,
-        unnest(c.steps, c.times, c.vals) u (step, time, value)
+        JOIN {schema}.metric_points u
+          ON u.run_id = l.run_id AND u.key = l.key AND u.model_id = l.model_id
+         AND u.dataset_name = l.dataset_name AND u.dataset_digest = l.dataset_digest
         WHERE l.model_id = ANY($1::text[]) AND l.model_id <> '' AND l.points > 1) p) placed
 WHERE place <= $2::bigint
 ORDER BY model_id, key, dataset_name, dataset_digest, run_id, step, time

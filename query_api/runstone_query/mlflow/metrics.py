@@ -68,7 +68,7 @@ async def _history(request: web.Request, run_id: str, key: str) -> History:
 
     async def question(snapshot: Snapshot) -> tuple[Source, History | Chunks]:
         (extent,) = await snapshot.rows(_BLOCKS["extent"], run_id, key)
-        source = Source(snapshot.generation, run_id, key, extent["chunks"], extent["last_offset"])
+        source = Source(snapshot.generation, run_id, key, extent["points"], extent["last_offset"])
         return source, recent.get(source) or await snapshot.rows(_BLOCKS["chunks"], [run_id], key)
 
     source, found = await read_for_gateway(request, question)

@@ -13,12 +13,12 @@ POINTS_MOST: Final = 4_000_000
 
 
 class Source(NamedTuple):
-    """What a history is made of: chunks never change, there are only more of them."""
+    """What a history is made of: points never change, there are only more of them (in whatever chunks)."""
 
     generation: str
     run_id: str
     key: str
-    chunks: int
+    points: int
     last_offset: int | None
 
 
