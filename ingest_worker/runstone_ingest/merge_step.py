@@ -32,6 +32,13 @@ class Step(NamedTuple):
     made: int
 
 
+NOTHING: Final = Step(0, 0, 0)
+
+
+class _GoneError(Exception):
+    """Somebody has deleted chunks by hand, without the lock: then nothing is merged."""
+
+
 async def newest(connection: Any, run_id: str) -> int | None:
     """The offset up to which *run_id* has chunks that wait; None where it has none."""
     found = await connection.fetchval(_SQL["newest"], run_id)
@@ -44,22 +51,29 @@ async def merge(connection: Any, run_id: str, until: int) -> Step:
     Raises:
         OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the connection or the server fails.
     """
-    async with connection.transaction():
-        if not await connection.fetchval(_SQL["try_lock"], run_id):
-            return Step(0, 0, 0)
-        waiting = _some(await connection.fetch(_SQL["waiting"], run_id, until, STEP_CHUNKS))
-        if not waiting:
-            return Step(0, 0, 0)
-        keys = sorted({row["key"] for row in waiting})
-        short = _taken_along(waiting, await connection.fetch(_SQL["short"], run_id, keys, FULL))
-        old = [
-            *await _take(connection, "take_short", short),
-            *await _take(connection, "take_waiting", waiting),
-        ]
-        made = list(_merged(sorted(old, key=lambda row: (_series(row), row["first_offset"]))))
-        await connection.copy_to_table(
-            "merged_chunks", source=_stream(made), columns=merged_copy.COLUMNS, format="binary"
-        )
+    try:
+        async with connection.transaction():
+            return await _merge(connection, run_id, until)
+    except _GoneError:
+        return NOTHING
+
+
+async def _merge(connection: Any, run_id: str, until: int) -> Step:
+    if not await connection.fetchval(_SQL["try_lock"], run_id):
+        return NOTHING
+    waiting = _some(await connection.fetch(_SQL["waiting"], run_id, until, STEP_CHUNKS))
+    if not waiting:
+        return NOTHING
+    series = zip(*sorted(set(map(_series, waiting))), strict=True)
+    again = _taken_along(waiting, await connection.fetch(_SQL["last_merged"], run_id, *map(list, series)))
+    old = [
+        *await _take(connection, "take_merged", again),
+        *await _take(connection, "take_waiting", waiting),
+    ]
+    made = _merged(sorted(old, key=lambda row: (_series(row), row["first_offset"])))
+    await connection.copy_to_table(
+        "merged_chunks", source=_stream(made), columns=merged_copy.COLUMNS, format="binary"
+    )
     return Step(sum(len(chunk.values) for chunk in made), len(old), len(made))
 
 
@@ -67,7 +81,8 @@ async def _take(connection: Any, block: str, rows: Sequence[Any]) -> Sequence[An
     if not rows:
         return []
     found: Sequence[Any] = await connection.fetch(_SQL[block], [row["ctid"] for row in rows])
-    assert len(found) == len(rows), "nobody else changes chunks"
+    if len(found) != len(rows):
+        raise _GoneError
     return found
 
 
@@ -92,8 +107,8 @@ def _some(waiting: Sequence[Any]) -> list[Any]:
     return taken
 
 
-def _taken_along(waiting: Sequence[Any], short: Sequence[Any]) -> list[Any]:
-    """Those of the *short* chunks that are merged once more: no longer than twice what comes behind them.
+def _taken_along(waiting: Sequence[Any], last: Sequence[Any]) -> list[Any]:
+    """Those of the *last* merged chunks that are merged again: no longer than twice what comes behind them.
 
     So a series that grows by little has few chunks, and each of its points is copied a few times at most.
     """
@@ -102,9 +117,9 @@ def _taken_along(waiting: Sequence[Any], short: Sequence[Any]) -> list[Any]:
         points[_series(row)] = points.get(_series(row), 0) + row["points"]
     taken: list[Any] = []
     ended = set()
-    for row in reversed(short):
+    for row in last:
         series = _series(row)
-        if series in ended or row["points"] > 2 * points.get(series, 0):
+        if series in ended or row["points"] >= FULL or row["points"] > 2 * points[series]:
             ended.add(series)
             continue
         points[series] += row["points"]

@@ -25,13 +25,16 @@ SELECT pg_try_advisory_xact_lock(29300, hashtext(current_schema() || $1::text));
 SELECT ctid, key, model_id, dataset_name, dataset_digest, first_offset, cardinality(vals) AS points
 FROM metric_chunks WHERE run_id = $1 AND first_offset <= $2 ORDER BY key, first_offset LIMIT $3;
 
--- name: short
--- Which merged chunks of these metrics are not full, and come after all that are? In topic order.
-SELECT ctid, key, model_id, dataset_name, dataset_digest, first_offset, points FROM (
-    SELECT m.ctid, m.*, bool_or(points >= $3) OVER (
-        PARTITION BY key, model_id, dataset_name, dataset_digest ORDER BY first_offset DESC) AS before_a_full_one
-    FROM merged_chunks m WHERE run_id = $1 AND key = ANY($2::text[])) m
-WHERE NOT before_a_full_one ORDER BY key, first_offset;
+-- name: last_merged
+-- Which are the last merged chunks of these series? Latest first; more than so many are never merged once more.
+SELECT m.ctid, key, model_id, dataset_name, dataset_digest, m.first_offset, m.points
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS s (key, model_id, dataset_name, dataset_digest)
+CROSS JOIN LATERAL (
+    SELECT c.ctid, c.first_offset, c.points FROM merged_chunks c
+    WHERE c.run_id = $1 AND c.key = s.key AND c.model_id = s.model_id AND c.dataset_name = s.dataset_name
+      AND c.dataset_digest = s.dataset_digest
+    ORDER BY c.first_offset DESC LIMIT 16) m
+ORDER BY m.first_offset DESC;
 
 -- name: take_waiting
 -- These chunks, which are gone afterwards.
@@ -40,7 +43,7 @@ SELECT run_id, key, model_id, dataset_name, dataset_digest, first_offset, first_
        array_send(steps) AS sent_steps, array_send(times) AS sent_times, array_send(vals) AS sent_vals
 FROM gone;
 
--- name: take_short
+-- name: take_merged
 -- The same of merged chunks.
 WITH gone AS (DELETE FROM merged_chunks WHERE ctid = ANY($1::tid[]) RETURNING *)
 SELECT run_id, key, model_id, dataset_name, dataset_digest, first_offset, last_offset,
