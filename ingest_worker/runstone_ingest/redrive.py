@@ -152,7 +152,7 @@ class Redrive:
             await self._connection.execute(_SQL["delete_catalog_stream"], stream)
             await self._connection.execute(_SQL["reset_default_experiment"])
         else:
-            await self._connection.execute(_SQL["exclude_merging"], stream)
+            await self._exclude_merging(stream)
             await self._connection.execute(_SQL["delete_run_stream"], stream)
         counts = _Counts({letter["offset"]: letter for letter in letters})
         memory = Memory()
@@ -170,6 +170,14 @@ class Redrive:
             _SQL["recount"], *tp, counts.duplicates - counts.old_duplicates, counts.dead - len(letters)
         )
         return Redriven(stream, kept.count, len(letters), counts.dead)
+
+    async def _exclude_merging(self, stream: str) -> None:
+        try:
+            await self._connection.execute(_SQL["exclude_merging"], stream)
+        except asyncpg.LockNotAvailableError as busy:
+            raise IngestError(
+                f"{stream}: a worker that does not go on is merging its points; try again in a minute"
+            ) from busy
 
     async def _apply(self, batch: Sequence[Item], memory: Memory, counts: _Counts) -> None:
         """As the worker does: where Postgres refuses a value, the record that holds it is buried."""

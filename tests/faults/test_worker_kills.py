@@ -90,8 +90,12 @@ async def test_a_worker_that_is_killed_at_a_named_point_loses_and_repeats_nothin
 ):
     history = History(publish, db)
     chance = random.Random(6)
-    names = [*POINTS] if times(0, 1) else ["inside COPY", "before COMMIT", "after COMMIT"]
-    for n in range(times(3, 500)):
+    names = (
+        [*POINTS]
+        if times(0, 1)
+        else ["inside COPY", "before COMMIT", "after COMMIT", "before a merge's COMMIT"]
+    )
+    for n in range(times(4, 500)):
         point = names[n % len(names)]
         nth = 1 if point == "taken over" else chance.randint(1, 3)
         async with worker(kafka, database, prefix, point, nth, signal.SIGKILL) as process:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runstone import cli
-from runstone_ingest import writer
+from runstone_ingest import merge_step, merging, unmerged, writer
 from runstone_ingest.ownership import Ownership
 
 left = 0
@@ -61,6 +61,9 @@ POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "before COMMIT": (writer, "_rows", after),
     "after COMMIT": (writer, "write", after),
     "told": (writer, "tell_applied", after),
+    "chunks deleted": (merge_step, "_take", after),
+    "inside a merge's COPY": (merge_step, "_stream", within),
+    "before a merge's COMMIT": (merge_step, "_merge", after),
 }
 
 
@@ -68,6 +71,7 @@ def main() -> int:
     global left, number
     point, nth, name = sys.argv[1:]
     left, number = int(nth), signal.Signals[name]
+    unmerged.BATCHES, merging.BUSY_SHARE, merging.LOOK_SECONDS = 4, 0.5, 0.02  # so that it merges at once
     where, function, how = POINTS[point]
     setattr(where, function, how(getattr(where, function)))
     return cli.main(["worker"])
