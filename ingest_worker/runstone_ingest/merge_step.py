@@ -7,6 +7,7 @@ Ingest only ever inserts chunks, and is not touched: a step locks no row that in
 come meanwhile are later in topic order than all it has seen.
 """
 
+import asyncio
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -52,7 +53,7 @@ async def merge(connection: Any, run_id: str, until: int) -> Step:
         OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the connection or the server fails.
     """
     try:
-        async with connection.transaction():
+        async with connection.transaction(isolation="read_committed"):  # what the lock brings must be seen
             return await _merge(connection, run_id, until)
     except _GoneError:
         return NOTHING
@@ -70,9 +71,10 @@ async def _merge(connection: Any, run_id: str, until: int) -> Step:
         *await _take(connection, "take_merged", again),
         *await _take(connection, "take_waiting", waiting),
     ]
-    made = _merged(sorted(old, key=lambda row: (_series(row), row["first_offset"])))
+    # in a thread: some ten milliseconds, for which ingest's tasks in this loop need not stand still
+    made, pieces = await asyncio.to_thread(_encoded, old)
     await connection.copy_to_table(
-        "merged_chunks", source=_stream(made), columns=merged_copy.COLUMNS, format="binary"
+        "merged_chunks", source=_stream(pieces), columns=merged_copy.COLUMNS, format="binary"
     )
     return Step(sum(len(chunk.values) for chunk in made), len(old), len(made))
 
@@ -86,8 +88,14 @@ async def _take(connection: Any, block: str, rows: Sequence[Any]) -> Sequence[An
     return found
 
 
-async def _stream(made: Sequence[Merged]) -> Any:
-    for piece in merged_copy.encode(made):
+def _encoded(old: Sequence[Any]) -> tuple[list[Merged], list[bytes]]:
+    """What the chunks *old* become, and the COPY of it."""
+    made = _merged(sorted(old, key=lambda row: (_series(row), row["first_offset"])))
+    return made, list(merged_copy.encode(made))
+
+
+async def _stream(pieces: Sequence[bytes]) -> Any:
+    for piece in pieces:
         yield piece
 
 

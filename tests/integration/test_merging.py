@@ -191,7 +191,7 @@ async def test_neither_ingest_nor_readers_wait_for_a_step_that_hangs(database, r
         snapshot = reader.transaction(isolation="repeatable_read", readonly=True)
         await snapshot.start()
         before = await reader.fetch(READ)
-        outer = connection.transaction()
+        outer = connection.transaction(isolation="read_committed")
         await outer.start()
         assert (await merge_step.merge(connection, run_id, 10)).chunks == 3
         await writer.execute(
