@@ -46,8 +46,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 LIVE = f"""
 import random, sys, time, runstone
 rate, seconds, runs = float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-client = runstone.Client()
-mine = [client.start_run() for _ in range(runs)]
+mine = [runstone.Client().start_run() for _ in range(runs)]
 names = [f"series/{{i}}" for i in range({SERIES})]
 noise = [random.random() for _ in range(1009)]
 began, logged, total, step = time.perf_counter(), 0, int(rate * seconds), 0
@@ -97,7 +96,7 @@ class Probe(threading.Thread):
         super().__init__()
         self.seconds: list[float] = []
         self._address = address
-        self._stop = threading.Event()
+        self._ending = threading.Event()
 
     def run(self) -> None:
         with runstone.Client().start_run() as run:
@@ -105,7 +104,7 @@ class Probe(threading.Thread):
             run.log_metric("probe", 0.0, step=0)
             run.wait_until_queryable(60)
             step = 0
-            while not self._stop.wait(random.uniform(0.05, 0.15)):
+            while not self._ending.wait(random.uniform(0.05, 0.15)):
                 step += 1
                 called = time.perf_counter()
                 run.log_metric("probe", 1.0, step=step)
@@ -115,7 +114,7 @@ class Probe(threading.Thread):
 
     def stop(self) -> list[float]:
         """Ends it; the seconds from call to queryable, ascending."""
-        self._stop.set()
+        self._ending.set()
         self.join()
         return sorted(self.seconds)
 
@@ -141,13 +140,13 @@ class Topic:
     per_key: float = 0.0
 
 
-async def read_topic(bootstrap: str) -> Topic:
+async def read_topic(bootstrap: str, partitions: int) -> Topic:
     """Count what the events topic holds."""
     found, per_key = Topic(), Counter[int]()
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
-        parts = [TopicPartition(EVENTS, p) for p in consumer.partitions_for_topic(EVENTS) or ()]
+        parts = [TopicPartition(EVENTS, number) for number in range(partitions)]
         consumer.assign(parts)
         await consumer.seek_to_beginning(*parts)
         left = {tp: end for tp, end in (await consumer.end_offsets(parts)).items() if end}
@@ -212,8 +211,8 @@ def used(pid: int) -> tuple[int, int]:
 
 def replayed_row(what: str, data: Path, address: str, live_rate: float | None) -> dict[str, object]:
     """Replay the topic of a stack: one row."""
-    bootstrap = get(f"{address}/api/v1/connect")["bootstrap_servers"]
-    topic = asyncio.run(read_topic(bootstrap))
+    connect = get(f"{address}/api/v1/connect")
+    topic = asyncio.run(read_topic(connect["bootstrap_servers"], connect["partitions"]))
     found = asyncio.run(replay(data, server_of(data).dsn()))
     counted = topic.points or topic.records
     return {
