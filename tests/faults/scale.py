@@ -1,4 +1,5 @@
-"""How often a fault is repeated: a few times in every run of the tests, in full by ``make soak-client``."""
+"""How often a fault is repeated: a few times in every run of the tests, in full by ``make soak-client`` and
+``make soak-worker``."""
 
 import os
 

@@ -1,0 +1,66 @@
+"""Worker processes of one installation, which tests kill, stop and let go on."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.faults.installation import Installation
+
+
+class Crew:
+    """Made with `crew`; everything that still runs is killed after the block."""
+
+    def __init__(self, of: Installation, log: Path) -> None:
+        """*log*: receives what they say on stderr."""
+        self._of = of
+        self.log = log
+        self._all: list[Process] = []
+
+    async def start(self, *arguments: str) -> Process:
+        """A worker; *arguments* are those of `tests.faults.worker_at_a_point`, or none for a plain one."""
+        program = ("tests.faults.worker_at_a_point", *arguments) if arguments else ("runstone.cli", "worker")
+        with self.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", *program),
+                stdout=DEVNULL,
+                stderr=log,
+                env=self._of.environment(),
+            )
+        self._all.append(process)
+        return process
+
+    async def end(self, process: Process, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal that ends it, and wait for that."""
+        if process.returncode is None:
+            process.send_signal(number)
+            if number is not signal.SIGKILL:
+                process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(10):
+            await process.wait()
+
+    async def end_all(self) -> None:
+        for process in self._all:
+            await self.end(process)
+
+
+@asynccontextmanager
+async def crew(of: Installation, folder: Path) -> AsyncIterator[Crew]:
+    """The workers of an installation; *folder* is where they log."""
+    made = Crew(of, folder / f"{of.prefix}.log")
+    try:
+        yield made
+    finally:
+        await made.end_all()
+
+
+async def stopped(process: Process) -> bool:
+    """Whether it has been stopped by a signal."""
+
+    def state() -> str:
+        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    return await asyncio.to_thread(state) == "T"
