@@ -14,21 +14,21 @@ from tests.faults.installation import Installation
 class Crew:
     """Made with `crew`; everything that still runs is killed after the block."""
 
-    def __init__(self, of: Installation, log: Path) -> None:
-        """*log*: receives what they say on stderr."""
-        self._of = of
+    def __init__(self, of: Installation, log: Path, environment: dict[str, str]) -> None:
+        """*log*: receives what they say on stderr. *environment*: more variables."""
+        self._environment = of.environment(**environment)
         self.log = log
         self._all: list[Process] = []
 
-    async def start(self, *arguments: str) -> Process:
-        """A worker; *arguments* are those of `tests.faults.worker_at_a_point`, or none for a plain one."""
-        program = ("tests.faults.worker_at_a_point", *arguments) if arguments else ("runstone.cli", "worker")
+    async def start(self, *arguments: str, module: str = "worker_at_a_point") -> Process:
+        """A worker: a plain one, or with *arguments* what the *module* beside this one makes of them."""
+        program = (f"tests.faults.{module}", *arguments) if arguments else ("runstone.cli", "worker")
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", *program),
                 stdout=DEVNULL,
                 stderr=log,
-                env=self._of.environment(),
+                env=self._environment,
             )
         self._all.append(process)
         return process
@@ -48,9 +48,9 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(of: Installation, folder: Path) -> AsyncIterator[Crew]:
-    """The workers of an installation; *folder* is where they log."""
-    made = Crew(of, folder / f"{of.prefix}.log")
+async def crew(of: Installation, folder: Path, **environment: str) -> AsyncIterator[Crew]:
+    """The workers of an installation; *folder* is where they log, *environment* holds more variables."""
+    made = Crew(of, folder / f"{of.prefix}.log", environment)
     try:
         yield made
     finally:

@@ -19,7 +19,7 @@ from aiokafka import TopicPartition
 from runstone.events import CATALOG, PointTable, encode, encoding, identity, types
 from runstone.sender.publisher import Publisher
 from runstone_ingest import topic_reading, topics
-from tests.publishing import Database, asking, envelope
+from tests.publishing import asking, envelope
 
 SERIES = 2
 
@@ -136,8 +136,8 @@ class Journals:
 
         *seconds*: what ingest may take to catch up. *resent*: records may be in the topic twice.
         """
+        held = await self.caught_up(seconds)
         async with asking(self._of.dsn) as db:
-            held = await self._caught_up(db, seconds)
             ((records, duplicates, dead),) = await db.rows(
                 "SELECT sum(records)::int, sum(duplicates)::int, sum(dead)::int FROM ingest_partitions"
             )
@@ -176,8 +176,11 @@ class Journals:
         code, said = await self._of.command("verify")
         assert code == 0, said
 
-    async def _caught_up(self, db: Database, seconds: float) -> int:
-        """Wait until all that the topics hold is applied; how many records that is."""
+    async def caught_up(self, seconds: float = 60, of: Installation | None = None) -> int:
+        """Wait until all that the topics hold is applied; how many records that is.
+
+        *of*: another read model of the same topics.
+        """
         places = topic_reading.places(self._of.prefix, self._of.partitions)
         spans = await topic_reading.spans(self._of.kafka, places)
 
@@ -185,7 +188,8 @@ class Journals:
             applied = {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
             return all(applied.get(tp, 0) >= end for tp, (_low, end) in spans.items())
 
-        await db.until("SELECT topic, partition, next_offset FROM ingest_partitions", reached, seconds)
+        async with asking((of or self._of).dsn) as db:
+            await db.until("SELECT topic, partition, next_offset FROM ingest_partitions", reached, seconds)
         return sum(end for _low, end in spans.values())
 
 

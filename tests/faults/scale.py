@@ -1,5 +1,4 @@
-"""How often a fault is repeated: a few times in every run of the tests, in full by ``make soak-client`` and
-``make soak-worker``."""
+"""How often a fault is repeated: a few times in every run of the tests, in full by ``make soak-…``."""
 
 import os
 

@@ -38,8 +38,8 @@ class Stage:
     """Made with `open`; `close` ends what it has started."""
 
     def __init__(self, kafka: str, postgres: PostgresServer, bug: str = "") -> None:
-        """*bug*: Python that spoils the workers before they begin."""
-        self._program = f"{bug}\nimport sys\nfrom runstone.cli import main\nsys.exit(main(['worker']))"
+        """*bug*: one of `tests.faults.mutants` that its workers have."""
+        self._program = ("tests.faults.mutants", bug) if bug else ("runstone.cli", "worker")
         self.kafka = kafka
         self.prefix = f"test-{uuid.uuid4().hex[:12]}"
         self.model = PlainModel()
@@ -89,9 +89,7 @@ class Stage:
         """One more; it is not waited for."""
         self._workers.append(
             await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                self._program,
+                *(sys.executable, "-m", *self._program),
                 stdout=DEVNULL,
                 stderr=DEVNULL,
                 env=os.environ

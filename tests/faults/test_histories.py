@@ -12,7 +12,6 @@ import itertools
 import signal
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,10 +23,10 @@ from hypothesis.stateful import (
 )
 
 from runstone.events import CATALOG, types
-from tests.event_strategies import SESSIONS, experiment_events, registry_events, run_events, sessions
+from tests.event_strategies import experiment_events, registry_events, run_events, sessions
 from tests.faults.scale import SOAK, times
 from tests.faults.stage import Stage
-from tests.rows_in_memory import Point, pack
+from tests.rows_in_memory import pack
 
 _STREAMS = ("run", "other run", "model")
 _NUMBERS = itertools.count(1)
@@ -181,39 +180,3 @@ def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, pos
     finally:
         for stage in stages:
             stage.close()
-
-
-BUGS = {
-    "trimming is skipped": """
-from runstone_ingest.marks import Mark
-Mark.claim = lambda self, low, end: [(low, end)]
-""",
-    "a chunk is lost": """
-from runstone_ingest import chunk_copy
-encode = chunk_copy.encode
-chunk_copy.encode = lambda all: encode(
-    all._replace(series=all.series[:-1], starts=all.starts[:-1], first_offsets=all.first_offsets[:-1]))
-""",
-    "a bad record is passed over": """
-from runstone_ingest import writer
-async def nothing(*_): pass
-writer._dead_letters = nothing
-""",
-}
-
-
-@pytest.mark.parametrize("bug", [*BUGS] if SOAK else ["trimming is skipped"])
-def test_a_worker_with_a_bug_is_told_from_the_plain_model_and_by_verify(kafka, postgres, bug):
-    run, session = "0a" * 16, SESSIONS[0]
-    records = [
-        types.RunStarted(7, "digits", "first", 1),
-        *(Point(types.SeriesKey(f"m{n % 2}"), n, n, float(n)) for n in range(20)),
-    ]
-    stage = Stage(kafka, postgres, BUGS[bug]).open()
-    try:
-        stage.run(stage.publish(pack(session, run, 0, records), pack(session, run, 5, records[5:12])))
-        stage.run(stage.publish_bytes(b"{not json", session, run, 21, 2))
-        assert stage.run(stage.differences([run]))
-        assert stage.run(stage.verified())
-    finally:
-        stage.close()

@@ -141,13 +141,16 @@ async def test_a_connection_that_ends_at_commit_leaves_nothing_out_and_nothing_t
     kafka, database, prefix, db, tmp_path
 ):
     place = Installation(kafka, database, prefix, 12)
-    async with cutting(database) as (way, dsn), journals(place) as said:
-        async with crew(Installation(kafka, dsn, prefix, 12), tmp_path) as workers:
-            process = await workers.start()
-            await said.go_on()
-            await said.check()
-            longest = await cuts(way, said, db, times(6, 100))
-            await said.check()
-            assert process.returncode is None
-            await workers.end(process, signal.SIGTERM)
+    async with (
+        cutting(database) as (way, dsn),
+        journals(place) as said,
+        crew(Installation(kafka, dsn, prefix, 12), tmp_path) as workers,
+    ):
+        process = await workers.start()
+        await said.go_on()
+        await said.check()
+        longest = await cuts(way, said, db, times(6, 100))
+        await said.check()
+        assert process.returncode is None
+        await workers.end(process, signal.SIGTERM)
     print(f"{way.cuts} cuts; resumed after {longest:.1f} s at most; {said.events} events")

@@ -64,9 +64,8 @@ POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 }
 
 
-def main() -> int:
+def run(point: str, nth: str, name: str) -> int:
     global left, number
-    point, nth, name = sys.argv[1:]
     left, number = int(nth), signal.Signals[name]
     where, function, how = POINTS[point]
     setattr(where, function, how(getattr(where, function)))
@@ -74,4 +73,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(*sys.argv[1:]))
