@@ -5,6 +5,7 @@ the disk; it must forget rows and offsets together.
 """
 
 import asyncio
+import random
 import signal
 import subprocess
 import time
@@ -83,7 +84,7 @@ async def resumed(db: Database, began: float) -> float:
 
 @pytest.mark.timeout(1500)
 async def test_a_killed_server_is_waited_for_and_rows_and_offsets_agree(kafka, prefix, own_folder, tmp_path):
-    longest = 0.0
+    longest, chance = 0.0, random.Random(4)
     async with mortal(own_folder) as postgres:
         place = Installation(kafka, postgres.server.dsn(), prefix, 12)
         async with journals(place) as said, crew(place, tmp_path) as workers:
@@ -93,6 +94,7 @@ async def test_a_killed_server_is_waited_for_and_rows_and_offsets_agree(kafka, p
             await said.check()
             async with said.going_on(pause=0.02):
                 for _ in range(times(3, 100)):
+                    await asyncio.sleep(chance.uniform(0, 2))  # some of it is on the disk by then
                     postgres.kill()
                     await postgres.start()
                     ready = time.monotonic()
