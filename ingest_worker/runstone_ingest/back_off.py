@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 
 FIRST: Final = 0.1
 LONGEST: Final = 2.0
-"""Seconds: the first wait, doubled each time, and the longest; each with jitter. Whoever was away for an hour is
-found again this soon."""
+"""Seconds: the first wait, doubled each time, and the longest, after which even a server that was away for an
+hour is asked again; each with jitter."""
 
 POSTGRES_FAULTS: Final = (
     OSError,

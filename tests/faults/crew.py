@@ -16,7 +16,7 @@ class Crew:
 
     def __init__(self, of: Installation, log: Path, environment: dict[str, str]) -> None:
         """*log*: receives what they say on stderr. *environment*: more variables."""
-        self._environment = of.environment(**environment)
+        self._environment = of.environment(PYTHONFAULTHANDLER="1", **environment)
         self.log = log
         self._all: list[Process] = []
 
@@ -43,8 +43,11 @@ class Crew:
             await process.wait()
 
     async def end_all(self) -> None:
+        """Raises AssertionError where one has ended neither well nor by a SIGKILL."""
+        codes = [process.returncode for process in self._all]
         for process in self._all:
             await self.end(process)
+        assert not {*codes} - {None, 0, -signal.SIGKILL}, f"{codes}\n{self.log.read_text()[-5000:]}"
 
 
 @asynccontextmanager
