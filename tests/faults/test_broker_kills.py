@@ -21,7 +21,7 @@ from runstone_local.ports import free_ports
 from tests.faults.bad_way import BadWay
 from tests.faults.crew import crew
 from tests.faults.installation import Installation, Journals, journals
-from tests.faults.scale import times
+from tests.faults.scale import parts, times
 from tests.publishing import Database
 
 PUBLISHES_WITHIN = 30
@@ -90,8 +90,9 @@ class Healing:
         return f"published after {self.publishing:.1f} s at most, ingested after {self.ingest:.1f} s"
 
 
+@parts(4)
 @pytest.mark.timeout(1500)
-async def test_a_killed_broker_loses_and_repeats_nothing(database, prefix, db, tmp_path):
+async def test_a_killed_broker_loses_and_repeats_nothing(database, prefix, db, tmp_path, part):
     async with mortal(tmp_path / "broker") as broker:
         place = Installation(broker.node.addresses.internal, database, prefix, 12)
         async with journals(place) as said, crew(place, tmp_path) as workers:
@@ -99,9 +100,10 @@ async def test_a_killed_broker_loses_and_repeats_nothing(database, prefix, db, t
                 await workers.start()
             await said.go_on()
             await said.check()
-            healing = Healing(said, db)
+            healing, chance = Healing(said, db), random.Random(part)
             async with said.going_on(pause=0.02):
-                for _ in range(times(2, 100)):
+                for _ in range(times(2, 25)):
+                    await asyncio.sleep(chance.uniform(0, 1))
                     await healing.after(broker.killed)
             await said.check(resent=True)
             print(f"{healing}; {said.events} events")
@@ -110,9 +112,9 @@ async def test_a_killed_broker_loses_and_repeats_nothing(database, prefix, db, t
 class Weather:
     """What the network does for some seconds each time."""
 
-    def __init__(self, way: BadWay) -> None:
+    def __init__(self, way: BadWay, seed: int) -> None:
         self._way = way
-        self._chance = random.Random(5)
+        self._chance = random.Random(seed)
         self.kinds = (self.slow, self.thin, self.cut, self.silent)
 
     async def _last(self) -> None:
@@ -140,11 +142,14 @@ class Weather:
         self._way.forward()
 
 
+@parts(4)
 @pytest.mark.timeout(1500)
-async def test_a_bad_network_loses_and_repeats_nothing(kafka, far_kafka, database, prefix, db, tmp_path):
+async def test_a_bad_network_loses_and_repeats_nothing(
+    kafka, far_kafka, database, prefix, db, tmp_path, part
+):
     way = BadWay(("127.0.0.1", far_kafka[1]))
     await way.start(*far_kafka)
-    weather = Weather(way)
+    weather = Weather(way, part)
     address = f"{far_kafka[0]}:{far_kafka[1]}"
     place = Installation(kafka, database, prefix, 12)
     try:
@@ -157,7 +162,7 @@ async def test_a_bad_network_loses_and_repeats_nothing(kafka, far_kafka, databas
             await said.check()
             healing = Healing(said, db)
             async with said.going_on(pause=0.02):
-                for n in range(times(3, 60)):
+                for n in range(times(3, 16)):
                     await healing.after(weather.kinds[n % len(weather.kinds)])
             await said.check(resent=True)
             print(f"{healing}; {said.events} events")

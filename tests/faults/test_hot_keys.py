@@ -15,7 +15,7 @@ import pytest
 
 from runstone.events import PointTable, encode, encoding, identity, types
 from tests.faults.installation import Installation, journals
-from tests.faults.scale import times
+from tests.faults.scale import parts, times
 from tests.publishing import Database, Publisher, envelope, publisher
 
 KEYS = 200
@@ -51,9 +51,9 @@ async def redrives(place: Installation, runs: list[str]) -> None:
             assert code in {0, 1}, said
 
 
-async def deaths(parent: int) -> None:
+async def deaths(parent: int, seed: int) -> None:
     """Every few seconds one of the parent's processes dies, and its partitions change hands."""
-    chance = random.Random(15)
+    chance = random.Random(seed)
     while True:
         await asyncio.sleep(times(2, 10))
         text = await asyncio.to_thread(Path(f"/proc/{parent}/task/{parent}/children").read_text)
@@ -72,9 +72,10 @@ async def keep_hot(db: Database, publish: Publisher, runs: list[str], wanted: in
     return n
 
 
+@parts(5)
 @pytest.mark.timeout(1500)
 async def test_writers_of_hot_rows_never_wait_for_each_other_in_a_circle(
-    kafka, database, prefix, db, tmp_path
+    kafka, database, prefix, db, tmp_path, part
 ):
     place = Installation(kafka, database, prefix, 12)
     log = tmp_path / "workers.log"
@@ -88,9 +89,9 @@ async def test_writers_of_hot_rows_never_wait_for_each_other_in_a_circle(
                 stderr=out,
                 env=place.environment(),
             )
-        around = [asyncio.create_task(redrives(place, runs)), asyncio.create_task(deaths(workers.pid))]
+        around = [asyncio.create_task(redrives(place, runs)), asyncio.create_task(deaths(workers.pid, part))]
         try:
-            n = await keep_hot(db, publish, runs, times(50_000, 5_000_000))
+            n = await keep_hot(db, publish, runs, times(50_000, 1_000_000))
             await db.applied(1 + n * len(runs), seconds=120)
         finally:
             for task in around:

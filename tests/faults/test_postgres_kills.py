@@ -23,7 +23,7 @@ from runstone_store.migrations import migrate
 from tests.faults.bad_way import CutsAtCommit
 from tests.faults.crew import crew
 from tests.faults.installation import Installation, Journals, journals
-from tests.faults.scale import times
+from tests.faults.scale import parts, times
 from tests.publishing import Database, asking
 
 RESUMES_WITHIN = 10
@@ -82,9 +82,12 @@ async def resumed(db: Database, began: float) -> float:
     return time.monotonic() - began
 
 
+@parts(4)
 @pytest.mark.timeout(1500)
-async def test_a_killed_server_is_waited_for_and_rows_and_offsets_agree(kafka, prefix, own_folder, tmp_path):
-    longest, chance = 0.0, random.Random(4)
+async def test_a_killed_server_is_waited_for_and_rows_and_offsets_agree(
+    kafka, prefix, own_folder, tmp_path, part
+):
+    longest, chance = 0.0, random.Random(part)
     async with mortal(own_folder) as postgres:
         place = Installation(kafka, postgres.server.dsn(), prefix, 12)
         async with journals(place) as said, crew(place, tmp_path) as workers:
@@ -93,7 +96,7 @@ async def test_a_killed_server_is_waited_for_and_rows_and_offsets_agree(kafka, p
             await said.go_on()
             await said.check()
             async with said.going_on(pause=0.02):
-                for _ in range(times(3, 100)):
+                for _ in range(times(3, 25)):
                     await asyncio.sleep(chance.uniform(0, 2))  # some of it is on the disk by then
                     postgres.kill()
                     await postgres.start()

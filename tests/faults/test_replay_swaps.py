@@ -15,7 +15,7 @@ import pytest
 
 from runstone_ingest.following import Following
 from runstone_store import generation_changes, generations, pool
-from tests.faults.scale import times
+from tests.faults.scale import parts, times
 from tests.fix_replay import compare, replaying, until_state
 from tests.fix_stack import Stack
 
@@ -101,11 +101,13 @@ class Load:
                 before = count
 
 
-@pytest.mark.timeout(3600)
+@parts(10)
+@pytest.mark.timeout(1500)
+@pytest.mark.usefixtures("part")
 async def test_swaps_under_load_lose_no_read(stack: Stack, database: str):
     worker = Following(stack.bootstrap, database, stack.prefix)
     working_on = asyncio.create_task(worker.run())
-    load = Load(stack, times(300, 100_000))
+    load = Load(stack, times(300, 10_000))
     readers = await pool.open_readers(database, "test", 2)
     connection = await pool.connect_writer(database, "test")
     clients = [
@@ -119,7 +121,7 @@ async def test_swaps_under_load_lose_no_read(stack: Stack, database: str):
         first = await generations.live(connection)
         async with replaying(stack.bootstrap, database, stack.prefix) as name:
             swaps, longest = 0, 0.0
-            while swaps < times(6, 200) or load.reads < load.enough or swaps % 2 == 0:
+            while swaps < times(6, 20) or load.reads < load.enough or swaps % 2 == 0:
                 began = time.monotonic()
                 await generation_changes.flip(connection, name if swaps % 2 == 0 else first)
                 longest = max(longest, time.monotonic() - began)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.faults.installation import Installation, journals
-from tests.faults.scale import times
+from tests.faults.scale import parts, times
 from tests.fix_worker import working
 from tests.publishing import Database
 
@@ -46,10 +46,13 @@ async def watch(db: Database, longest: Longest) -> None:
         await asyncio.sleep(0.1)
 
 
+@parts(6)
 @pytest.mark.timeout(1500)
-async def test_a_storm_of_rebalances_loses_nothing_and_lets_no_partition_wait(kafka, database, prefix, db):
+async def test_a_storm_of_rebalances_loses_nothing_and_lets_no_partition_wait(
+    kafka, database, prefix, db, part
+):
     place = Installation(kafka, database, prefix, 12)
-    chance = random.Random(3)
+    chance = random.Random(part)
     longest = Longest()
     async with journals(place, points=8) as said, contextlib.AsyncExitStack() as last:
         at_work = [contextlib.AsyncExitStack()]
@@ -57,7 +60,7 @@ async def test_a_storm_of_rebalances_loses_nothing_and_lets_no_partition_wait(ka
         await db.until("SELECT count(*)::int FROM ingest_partitions", lambda rows: rows == [(13,)])
         async with said.going_on(pause=0.1):
             watching = asyncio.create_task(watch(db, longest))
-            for _ in range(times(6, 300)):
+            for _ in range(times(6, 50)):
                 if len(at_work) == 1 or (len(at_work) < MOST and chance.random() < 0.5):
                     at_work.append(contextlib.AsyncExitStack())
                     await at_work[-1].enter_async_context(working(kafka, database, prefix))
