@@ -142,7 +142,7 @@ class Weather:
         self._way.forward()
 
 
-@parts(4)
+@parts(5)
 @pytest.mark.timeout(1500)
 async def test_a_bad_network_loses_and_repeats_nothing(
     kafka, far_kafka, database, prefix, db, tmp_path, part
@@ -162,7 +162,7 @@ async def test_a_bad_network_loses_and_repeats_nothing(
             await said.check()
             healing = Healing(said, db)
             async with said.going_on(pause=0.02):
-                for n in range(times(3, 16)):
+                for n in range(times(3, 12)):
                     await healing.after(weather.kinds[n % len(weather.kinds)])
             await said.check(resent=True)
             print(f"{healing}; {said.events} events")

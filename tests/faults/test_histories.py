@@ -12,6 +12,7 @@ import itertools
 import signal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,7 +25,7 @@ from hypothesis.stateful import (
 
 from runstone.events import CATALOG, types
 from tests.event_strategies import experiment_events, registry_events, run_events, sessions
-from tests.faults.scale import SOAK, times
+from tests.faults.scale import SOAK, parts, times
 from tests.faults.stage import Stage
 from tests.rows_in_memory import pack
 
@@ -145,6 +146,9 @@ class Histories(RuleBasedStateMachine):
         assert not found, "\n".join(found)
 
 
+@parts(8)
+@pytest.mark.timeout(1500)
+@pytest.mark.usefixtures("part")
 def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, postgres):
     stages: list[Stage] = []
 
@@ -166,7 +170,7 @@ def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, pos
         run_state_machine_as_test(
             OnThisStage,
             settings=settings(
-                max_examples=times(6, 400),
+                max_examples=times(6, 50),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -22,7 +22,7 @@ FIRST = ("inside COPY", "before COMMIT", "after COMMIT")
 """The points that a scaled-down run knows."""
 
 WORKERS = 3
-ZOMBIES_TOGETHER = 8
+ZOMBIES_TOGETHER = 10
 """Each has an installation of its own: most of a zombie's time is spent waiting for the group to give it up."""
 
 
@@ -58,13 +58,13 @@ class Deaths:
         await self.workers.end(process)
 
 
-@parts(2)
+@parts(4)
 @pytest.mark.timeout(1500)
 async def test_workers_that_are_killed_lose_and_repeat_nothing(kafka, database, prefix, tmp_path, part):
     place = Installation(kafka, database, prefix, 12)
-    events = times(10_000, 1_000_000)
+    events = times(10_000, 500_000)
     async with journals(place, points=98) as said, crew(place, tmp_path) as workers:
-        deaths = Deaths(workers, times(6, 250), part)
+        deaths = Deaths(workers, times(6, 125), part)
         async with said.going_on(pause=times(50, 150) / 1000):
             await asyncio.gather(*(deaths.one_place() for _ in range(WORKERS)))
         while said.events < events:
