@@ -56,6 +56,9 @@ async def crew(of: Installation, folder: Path, **environment: str) -> AsyncItera
     made = Crew(of, folder / f"{of.prefix}.log", environment)
     try:
         yield made
+    except BaseException:
+        print(f"what the workers said last:\n{made.log.read_text()[-5000:]}")
+        raise
     finally:
         await made.end_all()
 

@@ -95,11 +95,11 @@ async def a_zombie(place: Installation, said: Journals, workers: Crew, point: st
     await asyncio.gather(workers.end(zombie), workers.end(heir))
 
 
-@parts(5)
+@parts(10)
 @pytest.mark.timeout(1500)
 async def test_zombies_commit_nothing_stale(kafka, postgres, prefix, tmp_path, part):
     names = [*POINTS] if times(0, 1) else ["before BEGIN", "inside COPY"]
-    wanted = times(2, 40)
+    wanted = times(2, 20)
 
     async def one_after_the_other(number: int) -> None:
         with migrated_database(postgres) as dsn:

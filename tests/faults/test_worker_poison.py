@@ -8,7 +8,9 @@ import pytest
 
 from runstone import cli
 from runstone.events import encode, encoding, identity, types
-from tests.faults.scale import times
+from tests.faults.crew import crew
+from tests.faults.installation import Installation
+from tests.faults.scale import parts, times
 from tests.fix_worker import PARTITIONS, working
 from tests.publishing import SESSION, Publisher, envelope, points
 from tests.read_model_contents import contents
@@ -47,12 +49,13 @@ async def _publish(publish: Publisher, made: list) -> None:
         await publish.records(made[low : low + 1000])
 
 
-@pytest.mark.timeout(1800)
+@parts(5)
+@pytest.mark.timeout(1500)
 async def test_of_some_bad_records_exactly_those_become_dead_letters(
-    kafka, database, prefix, publish, db, monkeypatch, capfd
+    kafka, database, prefix, publish, db, monkeypatch, capfd, part
 ):
-    count = times(3000, 500_000)
-    made, bad = _records(count, random.Random(4), 0.01)
+    count = times(3000, 100_000)
+    made, bad = _records(count, random.Random(part), 0.01)
     async with working(kafka, database, prefix):
         await _publish(publish, made)
         await db.applied(count + 1, seconds=600)
@@ -75,12 +78,13 @@ async def test_of_some_bad_records_exactly_those_become_dead_letters(
 
 @pytest.mark.timeout(1800)
 async def test_of_nothing_but_bad_records_the_breaker_stops_and_no_offset_is_lost(
-    kafka, database, prefix, publish, db
+    kafka, database, prefix, publish, db, tmp_path
 ):
     count = times(4000, 100_000)
     made, bad = _records(count, random.Random(5), 1.0)
     homes = {identity.partition_of(run, PARTITIONS) for run in RUNS}
-    async with working(kafka, database, prefix):
+    async with crew(Installation(kafka, database, prefix, PARTITIONS), tmp_path) as workers:
+        await workers.start()
         await db.applied(1)
         began = time.monotonic()
         publishing = asyncio.create_task(_publish(publish, made))
