@@ -91,7 +91,7 @@ async def test_writers_of_hot_rows_never_wait_for_each_other_in_a_circle(
             )
         around = [asyncio.create_task(redrives(place, runs)), asyncio.create_task(deaths(workers.pid, part))]
         try:
-            n = await keep_hot(db, publish, runs, times(50_000, 500_000))
+            n = await keep_hot(db, publish, runs, times(20_000, 500_000))
             await db.applied(1 + n * len(runs), seconds=120)
         finally:
             for task in around:
