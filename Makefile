@@ -43,9 +43,10 @@ acceptance: setup
 soak-client: setup
 	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly tests/faults $(SOAK)
 
-# The worker's fault tests at full size: hours. SOAK="-k zombie" chooses.
+# The worker's fault tests at full size: two hours and more. SOAK="-k zombies", SOAK="-k part-2" chooses.
+WORKER_FAULTS := worker_kills worker_storms worker_poison worker_clocks lost_logs postgres_kills broker_kills hot_keys histories mutants replay_swaps
 soak-worker: setup
-	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly tests/faults/test_worker_kills.py tests/faults/test_worker_poison.py tests/faults/test_histories.py tests/faults/test_replay_swaps.py $(SOAK)
+	@RUNSTONE_SOAK=1 $(BIN)/python -m pytest -p no:randomly -s $(WORKER_FAULTS:%=tests/faults/test_%.py) $(SOAK)
 
 # The reference page, from the client's docstrings.
 reference:

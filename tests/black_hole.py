@@ -56,15 +56,21 @@ class BlackHole:
             await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
         except asyncio.CancelledError:
             pass  # the test is over
+        except ConnectionError:
+            pass  # nobody listens there now
         finally:
             self._tasks.discard(task)
             self._writers -= ends
             for end in ends:
                 end.close()
 
+    async def _passes(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        """*data* is about to go to *writer*; a `ConnectionError` raised here ends its connection instead."""
+
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
+                await self._passes(data, writer)
                 if writer not in self._doomed:
                     writer.write(data)
                     await writer.drain()

@@ -9,8 +9,9 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 FIRST: Final = 0.1
-LONGEST: Final = 5.0
-"""Seconds: the first wait, doubled each time, and the longest; each with jitter."""
+LONGEST: Final = 2.0
+"""Seconds: the first wait, doubled each time, and the longest, after which even a server that was away for an
+hour is asked again; each with jitter."""
 
 POSTGRES_FAULTS: Final = (
     OSError,
@@ -23,7 +24,7 @@ FAULTS: Final = (*POSTGRES_FAULTS, KafkaError)
 """What passes when whoever is away has come back."""
 
 _SAID: Final = (1, 4)
-_SAID_EVERY: Final = 60
+_SAID_EVERY: Final = 150
 
 
 class BackOff:

@@ -18,9 +18,7 @@ import sys
 import time
 from typing import Any, Final
 
-import asyncpg
-
-from runstone_ingest.back_off import BackOff
+from runstone_ingest.back_off import POSTGRES_FAULTS, BackOff
 from runstone_ingest.course import has_owner
 from runstone_ingest.worker import Worker
 from runstone_store import generations, pool
@@ -32,7 +30,7 @@ ORPHANED_SECONDS: Final = 20.0
 
 _LEAVE_SECONDS: Final = 4.0
 
-_FAULTS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMigratedError)
+_FAULTS: Final = (*POSTGRES_FAULTS, NotMigratedError)
 
 
 class Following:

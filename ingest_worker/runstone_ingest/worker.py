@@ -235,6 +235,10 @@ class Worker:
                     pass  # a rebalance, or the broker is away; the next one says it again
 
     async def _leave(self, consumer: Any) -> None:
+        # A static member stays in the group when it stops, and its partitions wait until its session expires.
+        # That is for one that died, whose place is filled; aiokafka takes one without an id out of the group.
+        if consumer._coordinator is not None:  # noqa: SLF001 - see above
+            consumer._coordinator._group_instance_id = None  # noqa: SLF001 - see above
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await consumer.stop()

@@ -36,7 +36,7 @@ RANK_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 1.0
 """How often a worker whose partition halts looks whether that was ended."""
 
-_PLACE_TRIES: Final = 20
+_PLACE_TRIES: Final = 45
 
 
 class Writing:

@@ -111,10 +111,12 @@ class PostgresServer:
             folder=Path("/"),
         )
 
-    async def is_ready(self) -> bool:
+    async def is_ready(self, running: "subprocess.Popen[bytes]") -> bool:
         """Whether the server takes connections, by what it writes into its own pid file."""
         lines = self._pid_file_lines()
-        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
+        # one that was killed has left a file that says so of itself
+        ours = bool(lines) and lines[0].strip() == str(running.pid)
+        return ours and len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
 
     async def wait_ready(self, running: "subprocess.Popen[bytes]") -> None:
         """Return once connections are taken and the database exists.
@@ -123,7 +125,7 @@ class PostgresServer:
             CannotStartError: the server ended or took a minute.
         """
         await child.wait_ready(
-            running, self.is_ready, name="postgres", log=self.log, patience=_START_PATIENCE
+            running, lambda: self.is_ready(running), name="postgres", log=self.log, patience=_START_PATIENCE
         )
         await create_database(self.dsn("postgres"), DATABASE)
 

@@ -140,7 +140,13 @@ class Progress:
             self._listener = await open_listener(
                 self._dsn, "runstone api, listening", CHANNEL, self._woken.set
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as wrong:
             _log.info("no notifications (%s: %s); looking more often instead", type(wrong).__name__, wrong)
 
 

@@ -32,23 +32,14 @@ from tests.publishing import Publisher, publisher
 
 PARTITIONS = 3
 _WAIT_SECONDS = 30
-_MERGING = """
-from runstone_ingest import unmerged
-unmerged.QUIET_SECONDS, unmerged.FULL, unmerged.BATCHES = 0.1, 8, 4
-from runstone_ingest import merging
-merging.LOOK_SECONDS, merging.BUSY_SHARE = 0.02, 0.5
-"""
-"""Chunks are merged at once and often, so that it happens within a history."""
 
 
 class Stage:
     """Made with `open`; `close` ends what it has started."""
 
     def __init__(self, kafka: str, postgres: PostgresServer, bug: str = "") -> None:
-        """*bug*: Python that spoils the workers before they begin."""
-        self._program = (
-            f"{_MERGING}{bug}\nimport sys\nfrom runstone.cli import main\nsys.exit(main(['worker']))"
-        )
+        """*bug*: one of `tests.faults.mutants` that its workers have."""
+        self._program = ("tests.faults.mutants", bug) if bug else ("tests.faults.merging_worker",)
         self.kafka = kafka
         self.prefix = f"test-{uuid.uuid4().hex[:12]}"
         self.model = PlainModel()
@@ -98,9 +89,7 @@ class Stage:
         """One more; it is not waited for."""
         self._workers.append(
             await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                self._program,
+                *(sys.executable, "-m", *self._program),
                 stdout=DEVNULL,
                 stderr=DEVNULL,
                 env=os.environ

@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 )
 
 from runstone.events import CATALOG, types
-from tests.event_strategies import SESSIONS, experiment_events, registry_events, run_events, sessions
-from tests.faults.scale import SOAK, times
+from tests.event_strategies import experiment_events, registry_events, run_events, sessions
+from tests.faults.scale import SOAK, parts, times
 from tests.faults.stage import Stage
-from tests.rows_in_memory import Point, pack
+from tests.rows_in_memory import pack
 
 _STREAMS = ("run", "other run", "model")
 _NUMBERS = itertools.count(1)
@@ -151,6 +151,9 @@ class Histories(RuleBasedStateMachine):
         assert not found, "\n".join(found)
 
 
+@parts(8)
+@pytest.mark.timeout(1500)
+@pytest.mark.usefixtures("part")
 def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, postgres):
     stages: list[Stage] = []
 
@@ -172,7 +175,7 @@ def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, pos
         run_state_machine_as_test(
             OnThisStage,
             settings=settings(
-                max_examples=times(6, 400),
+                max_examples=times(6, 50),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
@@ -186,46 +189,3 @@ def test_random_histories_give_the_same_read_model_as_the_plain_model(kafka, pos
     finally:
         for stage in stages:
             stage.close()
-
-
-BUGS = {
-    "trimming is skipped": """
-from runstone_ingest.marks import Mark
-Mark.claim = lambda self, low, end: [(low, end)]
-""",
-    "a chunk is lost": """
-from runstone_ingest import chunk_copy
-encode = chunk_copy.encode
-chunk_copy.encode = lambda all: encode(
-    all._replace(series=all.series[:-1], starts=all.starts[:-1], first_offsets=all.first_offsets[:-1]))
-""",
-    "a chunk is lost in merging": """
-from runstone_ingest import merge_step
-merged = merge_step._merged
-merge_step._merged = lambda rows: merged(rows[1:])
-""",
-    "a bad record is passed over": """
-from runstone_ingest import writer
-async def nothing(*_): pass
-writer._dead_letters = nothing
-""",
-}
-
-
-@pytest.mark.parametrize("bug", [*BUGS] if SOAK else ["trimming is skipped", "a chunk is lost in merging"])
-def test_a_worker_with_a_bug_is_told_from_the_plain_model_and_by_verify(kafka, postgres, bug):
-    run, session = "0a" * 16, SESSIONS[0]
-    records = [
-        types.RunStarted(7, "digits", "first", 1),
-        *(Point(types.SeriesKey(f"m{n % 2}"), n, n, float(n)) for n in range(20)),
-    ]
-    stage = Stage(kafka, postgres, BUGS[bug]).open()
-    try:
-        stage.run(stage.publish(pack(session, run, 0, records), pack(session, run, 5, records[5:12])))
-        stage.run(stage.publish_bytes(b"{not json", session, run, 21, 2))
-        if "merg" in bug:
-            stage.run(stage.merged())
-        assert stage.run(stage.differences([run]))
-        assert stage.run(stage.verified())
-    finally:
-        stage.close()

@@ -1,139 +1,113 @@
-"""Workers that die, or stop and come back as zombies, at named points: every record counts exactly once.
+"""Workers that die, or stop and come back as zombies, at named points and anywhere: every record counts once.
 
-Rows 1 and 2 of the fault table. The check reads the database only, and compares it with what was published.
+Rows 1 and 2 of the fault table.
 """
 
 import asyncio
-import os
+import itertools
 import random
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from runstone.events import types
-from tests.faults.scale import times
+from tests.faults.crew import Crew, crew, stopped
+from tests.faults.installation import Installation, Journals, journals
+from tests.faults.scale import parts, times
 from tests.faults.worker_at_a_point import POINTS
-from tests.fix_worker import working
-from tests.publishing import Database, Publisher, envelope, points
+from tests.fix_services import migrated_database
+from tests.fix_worker import PARTITIONS
+from tests.publishing import asking
 
-RUNS = [f"{n:032x}" for n in range(6)]
+FIRST = ("inside COPY", "before COMMIT", "after COMMIT", "before a merge's COMMIT")
+"""The points that a scaled-down run knows."""
 
-
-class History:
-    """What was published: a param, a tag and some points of each run in each round."""
-
-    def __init__(self, publish: Publisher, db: Database) -> None:
-        self._publish = publish
-        self._db = db
-        self.rounds = 0
-
-    @property
-    def records(self) -> int:
-        return 1 + self.rounds * len(RUNS)
-
-    async def go_on(self) -> None:
-        n = self.rounds
-        events = [types.Tag("round", str(n), n), types.Param(f"p{n}", "v", n)]
-        table = points(*((f"m{k}", n, n, float(k)) for k in range(3)))
-        await self._publish.publish(*(envelope(run, 5 * n, events, table) for run in RUNS))
-        self.rounds += 1
-
-    async def check(self) -> None:
-        """Everything is there, and nothing twice."""
-        await self._db.applied(self.records, seconds=60)
-        n = self.rounds
-        assert await self._db.rows(
-            "SELECT sum(records)::int, sum(duplicates)::int, sum(dead)::int FROM ingest_partitions"
-        ) == [(self.records, 0, 0)]
-        assert await self._db.rows(
-            "SELECT DISTINCT high_seq, missing::text FROM marks WHERE stream <> 'catalog'"
-        ) == [(5 * n - 1, "{}")]
-        assert await self._db.rows(
-            "SELECT count(*)::int, count(DISTINCT (run_id, key, step))::int FROM runstone.metric_points"
-        ) == [(3 * n * len(RUNS), 3 * n * len(RUNS))]
-        assert await self._db.rows("SELECT DISTINCT points FROM latest_metrics") == [(n,)]
-        assert await self._db.rows("SELECT count(*)::int FROM params") == [(n * len(RUNS),)]
-        assert await self._db.rows("SELECT DISTINCT value FROM tags") == [(str(n - 1),)]
+WORKERS = 3
+ZOMBIES_TOGETHER = 10
+"""Each has an installation of its own: most of a zombie's time is spent waiting for the group to give it up."""
 
 
-@asynccontextmanager
-async def worker(
-    kafka: str, database: str, prefix: str, point: str, nth: int, number: signal.Signals
-) -> AsyncIterator[Process]:
-    """A worker that gets *number* at *point*; gone after the block."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.worker_at_a_point", point, str(nth), number.name),
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-        env=os.environ
-        | {
-            "RUNSTONE_BOOTSTRAP_SERVERS": kafka,
-            "RUNSTONE_POSTGRES_DSN": database,
-            "RUNSTONE_TOPIC_PREFIX": prefix,
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+class Deaths:
+    """Kills workers, each in a place of its own that is filled again at once, until there were *wanted*."""
+
+    def __init__(self, workers: Crew, wanted: int, seed: int) -> None:
+        self.workers = workers
+        self.wanted = wanted
+        self.chance = random.Random(seed)
+        self.points = itertools.cycle(POINTS if times(0, 1) else FIRST)
+        self.begun = 0
+
+    async def one_place(self) -> None:
+        while self.begun < self.wanted:
+            self.begun += 1
+            if self.begun % 2:
+                await self.at_a_point(next(self.points))
+            else:
+                await self.anywhere()
+
+    async def at_a_point(self, point: str) -> None:
+        nth = 1 if point == "taken over" else self.chance.randint(1, 3)
+        process = await self.workers.start(point, str(nth), "SIGKILL")
+        async with asyncio.timeout(60):
+            assert await process.wait() == -signal.SIGKILL, point
+
+    async def anywhere(self) -> None:
+        """Before it is ready, or while it takes partitions over, or when it has worked for a while."""
+        process = await self.workers.start()
+        await asyncio.sleep(self.chance.uniform(0, 4))
+        assert process.returncode is None, "a worker has ended by itself"
+        await self.workers.end(process)
 
 
-@pytest.mark.timeout(3600)
-async def test_a_worker_that_is_killed_at_a_named_point_loses_and_repeats_nothing(
-    kafka, database, prefix, publish, db
-):
-    history = History(publish, db)
-    chance = random.Random(6)
-    names = (
-        [*POINTS]
-        if times(0, 1)
-        else ["inside COPY", "before COMMIT", "after COMMIT", "before a merge's COMMIT"]
-    )
-    for n in range(times(4, 500)):
-        point = names[n % len(names)]
-        nth = 1 if point == "taken over" else chance.randint(1, 3)
-        async with worker(kafka, database, prefix, point, nth, signal.SIGKILL) as process:
-            async with asyncio.timeout(60):
-                while process.returncode is None:
-                    await history.go_on()
-                    await asyncio.sleep(0.02)
-        assert process.returncode == -signal.SIGKILL, point
-    async with working(kafka, database, prefix):
-        await history.check()
+@parts(4)
+@pytest.mark.timeout(1500)
+async def test_workers_that_are_killed_lose_and_repeat_nothing(kafka, database, prefix, tmp_path, part):
+    place = Installation(kafka, database, prefix, 12)
+    events = times(10_000, 500_000)
+    async with journals(place, points=98) as said, crew(place, tmp_path) as workers:
+        deaths = Deaths(workers, times(6, 125), part)
+        async with said.going_on(pause=times(50, 150) / 1000):
+            await asyncio.gather(*(deaths.one_place() for _ in range(WORKERS)))
+        while said.events < events:
+            await said.go_on()
+        for _ in range(WORKERS):
+            await workers.start()
+        await said.check(seconds=120)
+        print(f"{deaths.begun} kills, {said.events} events")
 
 
-async def _stopped(process: Process) -> bool:
-    def state() -> str:
-        with open(f"/proc/{process.pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0]
+async def a_zombie(place: Installation, said: Journals, workers: Crew, point: str) -> None:
+    """A worker stops at *point*; when another has taken everything over and written, it goes on."""
+    zombie = await workers.start(point, "1" if point == "taken over" else "2", "SIGSTOP")
+    async with asyncio.timeout(60):
+        while not await stopped(zombie):
+            await said.go_on()
+            await asyncio.sleep(0.02)
+    heir = await workers.start()
+    await said.go_on()
+    await said.check()
+    zombie.send_signal(signal.SIGCONT)
+    async with asking(place.dsn) as db:  # what it held was written or refused by the time it has joined again
+        await db.until(
+            f"SELECT 1 FROM ingest_partitions WHERE owner LIKE '%:{zombie.pid}:%'", bool, seconds=60
+        )
+    await said.go_on()
+    await said.check()
+    await asyncio.gather(workers.end(zombie), workers.end(heir))
 
-    return await asyncio.to_thread(state) == "T"
 
+@parts(10)
+@pytest.mark.timeout(1500)
+async def test_zombies_commit_nothing_stale(kafka, postgres, prefix, tmp_path, part):
+    names = [*POINTS] if times(0, 1) else ["before BEGIN", "inside COPY"]
+    wanted = times(2, 20)
 
-@pytest.mark.timeout(7200)
-async def test_a_zombie_that_stopped_at_a_named_point_commits_nothing_stale(
-    kafka, database, prefix, publish, db
-):
-    history = History(publish, db)
-    names = [*POINTS] if times(0, 1) else ["before BEGIN"]
-    for n in range(times(1, 200)):
-        async with worker(kafka, database, prefix, names[n % len(names)], 2, signal.SIGSTOP) as zombie:
-            async with asyncio.timeout(60):
-                while not await _stopped(zombie):
-                    await history.go_on()
-                    await asyncio.sleep(0.02)
-            async with working(kafka, database, prefix):
-                await history.go_on()
-                await history.check()
-                zombie.send_signal(signal.SIGCONT)
-                await db.until(  # what it held was written or refused by then
-                    f"SELECT 1 FROM ingest_partitions WHERE owner LIKE '%:{zombie.pid}:%'", bool, seconds=60
-                )
-                await history.go_on()
-                await history.check()
+    async def one_after_the_other(number: int) -> None:
+        with migrated_database(postgres) as dsn:
+            place = Installation(kafka, dsn, f"{prefix}-{number}", PARTITIONS)
+            async with journals(place, points=8) as said, crew(place, tmp_path) as workers:
+                for n in range(number, wanted, ZOMBIES_TOGETHER):
+                    await a_zombie(place, said, workers, names[(n + part) % len(names)])
+
+    await asyncio.gather(*(one_after_the_other(n) for n in range(min(wanted, ZOMBIES_TOGETHER))))
+    refused = sum(log.read_text().count("or moved its offset") for log in tmp_path.glob("*.log"))
+    print(f"{wanted} zombies, of whose writes {refused} were refused by the compare-and-set")

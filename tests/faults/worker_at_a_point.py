@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from runstone import cli
-from runstone_ingest import merge_step, merging, unmerged, writer
+from runstone_ingest import merge_step, writer
 from runstone_ingest.ownership import Ownership
+from tests.faults.merging_worker import merge_at_once
 
 left = 0
 number = signal.SIGKILL
@@ -67,15 +68,14 @@ POINTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 }
 
 
-def main() -> int:
+def run(point: str, nth: str, name: str) -> int:
     global left, number
-    point, nth, name = sys.argv[1:]
     left, number = int(nth), signal.Signals[name]
-    unmerged.BATCHES, merging.BUSY_SHARE, merging.LOOK_SECONDS = 4, 0.5, 0.02  # so that it merges at once
+    merge_at_once()
     where, function, how = POINTS[point]
     setattr(where, function, how(getattr(where, function)))
     return cli.main(["worker"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(*sys.argv[1:]))

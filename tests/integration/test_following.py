@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
+
 from runstone.events import types
 from runstone_ingest import following
 from runstone_ingest.following import Following
@@ -62,3 +64,28 @@ async def test_numbers_of_generations_are_never_used_again(database, db):
     second, _ = await generation_changes.begin(connection, None, None, "")
     assert (first, second) == ("runstone_g2", "runstone_g3")
     connection.terminate()
+
+
+async def test_a_server_whose_goodbye_is_being_read_while_it_is_asked_is_waited_for(
+    kafka, database, prefix, publish, db, monkeypatch
+):
+    """Asyncpg has an error of its own for that moment, which ended a worker when Postgres was killed."""
+    listed, failed = generations.listed, []
+
+    async def fails_once(connection):
+        if not failed:
+            failed.append(True)
+            raise asyncpg.InternalClientError(
+                "cannot switch to state 11; another operation (2) is in progress"
+            )
+        return await listed(connection)
+
+    monkeypatch.setattr(generations, "listed", fails_once)
+    worker = Following(kafka, database, prefix)
+    task = asyncio.create_task(worker.run())
+    try:
+        await db.applied(1)
+    finally:
+        worker.stop()
+        await task
+    assert failed

@@ -1,5 +1,6 @@
 """Which Postgres programs are used, and under which account they can be run."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -89,3 +90,24 @@ async def test_a_killed_server_is_recovered_though_its_pid_belongs_to_another_pr
         await connection.close()
     finally:
         await again.stop(running)
+
+
+async def test_what_a_killed_server_wrote_is_not_taken_for_the_word_of_the_next(
+    installation_folder: Path,
+) -> None:
+    data = DataFolder(installation_folder)
+    data.create()
+    server = PostgresServer(data, free_ports(1)[0])
+    await server.prepare()
+    running = server.start()
+    await server.wait_ready(running)
+    running.kill()
+    running.wait()
+    await server.prepare()
+    running = server.start()
+    try:
+        # it makes sure of the database, so connections must be taken by then
+        with contextlib.suppress(CannotStartError):  # processes of the killed one are still there
+            await server.wait_ready(running)
+    finally:
+        await server.stop(running)

@@ -86,6 +86,19 @@ async def test_a_worker_without_its_servers_stops_when_told(database, prefix):
     assert process.returncode == 0
 
 
+async def test_a_worker_that_is_told_to_stop_leaves_its_partitions_to_the_others_at_once(
+    kafka, database, prefix, publish, db
+):
+    owners = "SELECT split_part(owner, ':', 2)::int AS pid FROM ingest_partitions GROUP BY 1"
+    async with command(kafka, database, prefix) as one, command(kafka, database, prefix) as other:
+        await db.until(owners, lambda rows: {pid for (pid,) in rows} == {one.pid, other.pid})
+        one.terminate()
+        async with asyncio.timeout(5):
+            await one.wait()
+        # below the 10 s after which the group would give up one that died
+        await db.until(owners, lambda rows: rows == [(other.pid,)], seconds=8)
+
+
 async def _children(process: Process) -> list[int]:
     found = await asyncio.to_thread(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text)
     return [int(pid) for pid in found.split()]
