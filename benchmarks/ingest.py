@@ -119,15 +119,17 @@ class Probe(threading.Thread):
         return sorted(self.seconds)
 
 
-def settled(address: str) -> None:
-    """Return when the spool is empty and the read model has the whole of the topics."""
-    if not runstone.flush(900):
-        sys.exit("benchmark: the sender has not delivered everything within 900 s")
+async def arrived(dsn: str, table: str, count: int) -> None:
+    """Return when the live read model has so many points, or params."""
+    connection = await asyncpg.connect(dsn)
+    live = await generations.live(connection)
+    what = "coalesce(sum(points), 0)" if table == "latest_metrics" else "count(*)"
     deadline = time.monotonic() + 900
-    while get(f"{address}/api/v1/ingest")["lag_records"] != 0:
+    while await connection.fetchval(f"SELECT {what} FROM {live}.{table}") < count:
         if time.monotonic() > deadline:
-            sys.exit("benchmark: the worker has not caught up within 900 s")
-        time.sleep(0.05)
+            sys.exit(f"benchmark: {count} of {table} have not arrived within 900 s")
+        await asyncio.sleep(0.1)
+    await connection.close()
 
 
 @dataclass
@@ -231,7 +233,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=300_000, help="params and tags (default: %(default)s)")
     parser.add_argument("--mlflow-batches", type=int, default=60, help="(default: %(default)s)")
     args = parser.parse_args()
-    place = folder("ingest")
+    place, points = folder("ingest"), int(args.rate * args.seconds)
     rows: list[dict[str, object]] = []
     fresh: list[float] = []
     for what in ("live", "backlog", "params and tags"):
@@ -245,7 +247,7 @@ def main() -> None:
             "RUNSTONE_SPOOL_LIMIT": str(16 << 30),
         }
         if what == "backlog":
-            logging_programs(LIVE, 2, 1e9, args.rate * args.seconds / 2e9, RUNS // 2)
+            logging_programs(LIVE, 2, 1e9, points / 2e9, RUNS // 2)
         with runstone_stack(data, port):
             if what == "live":
                 probe = Probe(address)
@@ -254,7 +256,8 @@ def main() -> None:
                 fresh = probe.stop()
             elif what == "params and tags":
                 logging_programs(TEXTS, 2, args.texts // 2)
-            settled(address)
+            wanted = ("params", args.texts // 2) if what == "params and tags" else ("latest_metrics", points)
+            asyncio.run(arrived(server_of(data).dsn(), *wanted))
             rows.append(replayed_row(what, data, address, args.rate if what == "live" else None))
             if what == "live":
                 with mlflow_server(data.parent, other := free_port(), new_database(data, "mlflow")):
