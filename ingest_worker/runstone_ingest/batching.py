@@ -14,9 +14,9 @@ from typing import Final
 from runstone_ingest.ownership import Holding
 from runstone_ingest.records import Admitted, DeadLetter
 
-BYTES_MAX: Final = 24 << 20
-"""Bytes of record values at which a batch is full. Decoded, a value takes about as much again; one batch is
-being written while another gathers. Half a million points, well beyond what makes a transaction cheap."""
+BYTES_MAX: Final = 12 << 20
+"""Bytes of records (`Record.size`) at which a batch is full: some hundred thousand points, well beyond what
+makes a transaction cheap. One batch is being written, for which arrays are made, while another gathers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Gathering:
         taken, self._items, self._bytes = self._items, [], 0
         self._room.set()
         return taken
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has gathered."""
+        return not self._items
 
     @property
     def full(self) -> bool:

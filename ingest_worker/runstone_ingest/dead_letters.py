@@ -7,6 +7,7 @@ the read model. The reason goes into ``dead_letters`` for a person to read.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from runstone.events import CATALOG, VERSION, Envelope, decode, limits, types
@@ -15,8 +16,13 @@ from runstone_ingest.projector.registry import RegistryEvent
 from runstone_ingest.records import Address, Admitted, DeadLetter, Record, storable
 
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_NUMBER: Final = re.compile(rb"\d{1,19}")
+_HEADERS: Final = ("v", "session", "stream", "first_seq", "n")
+_VERSION: Final = b"%d" % VERSION
+_DIGITS_MAX: Final = 19
 _STAGES: Final = ("None", "Staging", "Production", "Archived")
+
+_SURELY_FITS: Final = limits.INDEXED_MAX // 4
+"""Characters that take no more bytes of UTF-8 than an index takes, whichever they are."""
 
 PartitionOf = Callable[[str], int]
 
@@ -58,7 +64,8 @@ def _check_content(envelope: Envelope, address: Address) -> None:
         if envelope.stream == CATALOG:
             _check_request(event)
     for key in envelope.points.keys:
-        _check_series(key)
+        if len(key.key) > _SURELY_FITS or key.model_id or key.dataset_name or key.dataset_digest:
+            _check_series(key)
 
 
 def _words(address: Address) -> str:
@@ -67,28 +74,30 @@ def _words(address: Address) -> str:
 
 def _address(record: Record) -> Address:
     found = dict(record.headers)
-    missing = [name for name in ("v", "session", "stream", "first_seq", "n") if found.get(name) is None]
+    missing = [name for name in _HEADERS if found.get(name) is None]
     if missing:
         raise MalformedEnvelopeError(f"headers: {', '.join(missing)} missing")
     version = found["v"]
-    if version != b"%d" % VERSION:
+    if version != _VERSION:
         raise MalformedEnvelopeError(
             f"header v: version {version[:20]!r} of the contract is unknown here; expected {VERSION}"
         )
     first_seq, n = _number(found, "first_seq"), _number(found, "n")
     if n < 1 or first_seq + n > limits.STEP_MAX:
         raise MalformedEnvelopeError(f"headers: {n} records from {first_seq} are no range of seqs")
-    return Address(_id(found, "session"), _id(found, "stream"), first_seq, n)
+    return Address(_id("session", found["session"]), _id("stream", found["stream"]), first_seq, n)
 
 
 def _number(found: dict[str, bytes], name: str) -> int:
-    if not _NUMBER.fullmatch(found[name]):
-        raise MalformedEnvelopeError(f"header {name}: expected a number from 0, found {found[name][:40]!r}")
-    return int(found[name])
+    said = found[name]
+    if not said.isdigit() or len(said) > _DIGITS_MAX:
+        raise MalformedEnvelopeError(f"header {name}: expected a number from 0, found {said[:40]!r}")
+    return int(said)
 
 
-def _id(found: dict[str, bytes], name: str) -> str:
-    text = found[name].decode("utf-8", "replace")
+@lru_cache(65_536)
+def _id(name: str, said: bytes) -> str:
+    text = said.decode("utf-8", "replace")
     if not _ID.fullmatch(text):
         raise MalformedEnvelopeError(
             f"header {name}: expected an id of 1 to 64 letters, digits, - and _, found {text[:80]!r}"
@@ -120,8 +129,7 @@ def _fits(what: str, *texts: str) -> None:
 
 
 def _check_series(key: types.SeriesKey) -> None:
-    if len(key.key) * 4 > limits.INDEXED_MAX or any(key[1:]):
-        _fits("a metric's key, model and dataset together", *key)
+    _fits("a metric's key, model and dataset together", *key)
 
 
 def _check_experiment_name(event: Any) -> None:

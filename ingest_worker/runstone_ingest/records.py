@@ -35,8 +35,8 @@ class Record(NamedTuple):
         return digest.digest()[:16]
 
     def size(self) -> int:
-        """Bytes, roughly, of what it holds."""
-        return len(self.value or b"") + 512
+        """Bytes of memory, roughly, of what it holds; a small one is mostly objects."""
+        return len(self.value or b"") + 2048
 
     def headers_json(self) -> list[list[str]]:
         """The headers as ``[[name, base64 of the value], …]``."""

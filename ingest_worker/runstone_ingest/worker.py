@@ -21,7 +21,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from runstone.events import limits
-from runstone_ingest import fetch_wait, topics
+from runstone_ingest import collecting, fetch_wait, topics
 from runstone_ingest.back_off import BackOff, pause
 from runstone_ingest.batching import Gathering
 from runstone_ingest.course import Course
@@ -45,6 +45,9 @@ _NEVER_MS: Final = 7 * 24 * 3_600_000
 
 METADATA_MS: Final = 15_000
 """How soon a topic that was away, or that was made again, is seen; aiokafka's own are five minutes."""
+
+FETCH_BYTES: Final = 4 * limits.MIB
+"""What a fetch brings, or one record; what lies in the consumer counts for no batch, but takes memory."""
 
 _SIGNAL_SECONDS: Final = 1.0
 _FINISH_SECONDS: Final = 2.5
@@ -108,6 +111,7 @@ class Worker:
         Raises:
             IngestError: it can never work as it is; the message says why and what to do.
         """
+        collecting.take_over()
         partitions = await self._partitions()
         await self._writing.connect()
         if self._stop.is_set():
@@ -172,6 +176,7 @@ class Worker:
             max_poll_interval_ms=_NEVER_MS,
             metadata_max_age_ms=METADATA_MS,
             max_partition_fetch_bytes=limits.TOPIC_MAX + limits.MIB,
+            fetch_max_bytes=FETCH_BYTES,
             **kafka_settings.security(),
         )
 
@@ -224,6 +229,7 @@ class Worker:
     async def _signal_lag(self, consumer: Any) -> None:
         while not self._stop.is_set():
             await pause(self._stop, _SIGNAL_SECONDS)
+            collecting.collect_if_quiet(self._gathering)
             committed = self._writing.committed
             ours = {tp: offset for tp, offset in committed.items() if tp in self._ownership.held}
             committed.clear()

@@ -265,13 +265,9 @@ CREATE TABLE metric_chunks (
         autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_scale_factor = 0,
         toast.autovacuum_vacuum_threshold = 10000, toast.autovacuum_vacuum_insert_threshold = -1);
 CREATE INDEX metric_chunks_by_series ON metric_chunks (run_id, key, first_offset);
--- Twenty times as fast as Postgres' own compression at a quarter more space, which here was the bottleneck of
--- ingest. A server that was built without it keeps its own.
-DO $$ BEGIN
-    ALTER TABLE metric_chunks ALTER steps SET COMPRESSION lz4, ALTER times SET COMPRESSION lz4,
-        ALTER vals SET COMPRESSION lz4;
-EXCEPTION WHEN feature_not_supported THEN NULL;
-END $$;
+-- Not compressed: most rows are merged before long, and compressing them here was the bottleneck of ingest.
+ALTER TABLE metric_chunks ALTER steps SET STORAGE EXTERNAL, ALTER times SET STORAGE EXTERNAL,
+    ALTER vals SET STORAGE EXTERNAL;
 
 -- The same points later on, some thousand a row (docs/adr/0006-merged-chunks.md). The step of the point at place
 -- p = 1 … points is first_step + step_stride * (p - 1) + narrow_steps[p]: steps and times grow so evenly that what

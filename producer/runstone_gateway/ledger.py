@@ -333,7 +333,7 @@ def _all_of(sent: Sequence["asyncio.Future[int]"]) -> "asyncio.Future[int]":
 
 def point_table() -> PointTable:
     """An empty table, to be filled."""
-    return PointTable([], array("q"), array("q"), array("q"), array("d"))
+    return PointTable((), array("q"), array("q"), array("q"), array("d"))
 
 
 def merged(*needs: Mapping[str, Mapping[str, int]]) -> Needs:

@@ -69,12 +69,17 @@ class Grouped(NamedTuple):
 def group(segments: Sequence[Segment]) -> Grouped:
     """The points of *segments* (at least one) by series."""
     found: dict[Series, int] = {}
-    numbers: list[int] = []  # of the series of all segments' keys, one segment after the other
+    numbers: list[int] = []  # of the series of all tables of keys, one table after the other
+    tables: dict[tuple[str, int], int] = {}  # where; a run's segments share tables, as objects
     k, s, t, v = array("q"), array("q"), array("q"), array("d")
     bases: list[int] = []
     for segment in segments:
-        bases.append(len(numbers))
-        numbers += [found.setdefault(Series(segment.run_id, key), len(found)) for key in segment.keys]
+        table = segment.run_id, id(segment.keys)
+        base = tables.get(table)
+        if base is None:
+            base = tables[table] = len(numbers)
+            numbers += [found.setdefault(Series(segment.run_id, key), len(found)) for key in segment.keys]
+        bases.append(base)
         k += segment.k
         s += segment.s
         t += segment.t

@@ -1,7 +1,7 @@
 """Runs the rules over a batch."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runstone.events import CATALOG, Envelope, cut, types
@@ -176,7 +176,7 @@ class _Stream:
 
     def _segment(
         self,
-        keys: list[types.SeriesKey],
+        keys: Sequence[types.SeriesKey],
         k: "array[int]",
         s: "array[int]",
         t: "array[int]",

@@ -8,6 +8,7 @@ import itertools
 import math
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -27,6 +28,9 @@ from runstone.events.types import (
 from runstone.exceptions import MalformedEnvelopeError, UnknownVersionError
 
 _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+_REMEMBERED_KEYS: Final = 256
+"""A longer table of keys is not remembered, so that the memory for it is bounded."""
 
 Headers = list[tuple[str, bytes]]
 
@@ -96,6 +100,24 @@ def series_key_from_json(found: object) -> SeriesKey:
     return SeriesKey(*parts)
 
 
+def _table_keys(found: list[Any]) -> tuple[SeriesKey, ...]:
+    if len(found) <= _REMEMBERED_KEYS and set(map(type, found)) == {str}:
+        return _plain_table_keys(tuple(found))
+    return _different(tuple(map(series_key_from_json, found)))
+
+
+@lru_cache(1024)
+def _plain_table_keys(texts: tuple[str, ...]) -> tuple[SeriesKey, ...]:
+    """Remembered: the envelopes of a run name the same series again and again."""
+    return _different(tuple(map(series_key_from_json, texts)))
+
+
+def _different(keys: tuple[SeriesKey, ...]) -> tuple[SeriesKey, ...]:
+    if len(set(keys)) != len(keys):
+        raise MalformedEnvelopeError("points.keys: a key is repeated")
+    return keys
+
+
 def points_to_json(points: PointTable) -> dict[str, Any]:
     """The table of points; times as distances to the first, which keeps them short."""
     base = points.t[0] if points.t else 0
@@ -112,9 +134,7 @@ def points_to_json(points: PointTable) -> dict[str, Any]:
 def _points_from_json(found: object) -> PointTable:
     if type(found) is not dict or type(found.get("keys")) is not list:
         raise MalformedEnvelopeError('points: expected an object with "keys", "k", "s", "t0", "t" and "v"')
-    keys = [series_key_from_json(key) for key in found["keys"]]
-    if len(set(keys)) != len(keys):
-        raise MalformedEnvelopeError("points.keys: a key is repeated")
+    keys = _table_keys(found["keys"])
     k = _integers(found.get("k"), "points.k")
     s = _integers(found.get("s"), "points.s")
     t = _times(found.get("t0"), found.get("t"), "points")

@@ -8,6 +8,7 @@ and how records are packed may differ from one sending to the next.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,7 +34,7 @@ class PointTable:
         s: steps. t: times in ms. v: values, any double, NaN and infinities included.
     """
 
-    keys: list[SeriesKey] = field(default_factory=list)
+    keys: Sequence[SeriesKey] = ()
     k: "array[int]" = field(default_factory=_ints)
     s: "array[int]" = field(default_factory=_ints)
     t: "array[int]" = field(default_factory=_ints)

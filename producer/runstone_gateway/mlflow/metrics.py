@@ -36,7 +36,9 @@ async def log_metric(services: Services, call: Call) -> Conclusion:
     """``runs/log-metric``."""
     run_id = named_run(call.fields)
     points = point_table()
-    _add(points, {}, call.fields, "")
+    index: dict[SeriesKey, int] = {}
+    _add(points, index, call.fields, "")
+    points.keys = tuple(index)
     rules.active_run(run_id, await services.writes.run(run_id))
     return acknowledged(services.writes.append(run_id, [], points), {})
 
@@ -63,7 +65,7 @@ def points_of(metrics: list[Any]) -> PointTable:
             if type(key) is not str or (at := plain.get(key)) is None:
                 text(key, f"metrics[{i}].key")
                 rules.check_metric_name(key, f"metrics[{i}].name")
-                at = plain[key] = _series(points, index, SeriesKey(key))
+                at = plain[key] = _series(index, SeriesKey(key))
             if not 0 <= timestamp <= TIME_MAX:
                 rules.check_time(key, value, timestamp, f"metrics[{i}].timestamp")
         except UnfitError as wrong:
@@ -72,6 +74,7 @@ def points_of(metrics: list[Any]) -> PointTable:
         s(step)
         t(timestamp)
         v(value)
+    points.keys = tuple(index)
     return points
 
 
@@ -94,19 +97,18 @@ def _add(points: PointTable, index: dict[SeriesKey, int], fields: Mapping[str, A
     rules.check_metric_name(key, path + "name")
     rules.check_time(key, value, timestamp, path + "timestamp")
     series = SeriesKey(key, fields.get("model_id", ""), dataset_name, dataset_digest)
-    points.k.append(_series(points, index, series))
+    points.k.append(_series(index, series))
     points.s.append(fields.get("step", 0))
     points.t.append(timestamp)
     points.v.append(value)
 
 
-def _series(points: PointTable, index: dict[SeriesKey, int], series: SeriesKey) -> int:
+def _series(index: dict[SeriesKey, int], series: SeriesKey) -> int:
     at = index.get(series)
     if at is None:
         if any(series[1:]):
             rules.check_indexed("A metric's key, model and dataset", *series)
-        at = index[series] = len(points.keys)
-        points.keys.append(series)
+        at = index[series] = len(index)
     return at
 
 

@@ -31,6 +31,10 @@ DO $$ BEGIN
 EXCEPTION WHEN feature_not_supported THEN NULL;
 END $$;
 
+ALTER TABLE metric_chunks
+    ALTER steps SET COMPRESSION default, ALTER times SET COMPRESSION default, ALTER vals SET COMPRESSION default,
+    ALTER steps SET STORAGE EXTERNAL, ALTER times SET STORAGE EXTERNAL, ALTER vals SET STORAGE EXTERNAL;
+
 CREATE VIEW stored_chunks AS
 SELECT run_id, key, model_id, dataset_name, dataset_digest, first_offset, first_offset AS last_offset,
        cardinality(vals) AS points,
