@@ -27,7 +27,6 @@ from runstone.sender.heard import Heartbeats
 from runstone.sender.lease import Lease
 from runstone.sender.liveness import end_session
 from runstone.sender.syncing import PERIOD, Syncing
-from runstone.sender.tail import SLAB_MOST
 from runstone.sender.uploads import Uploads
 from runstone.sender.waking import Waking
 
@@ -144,11 +143,8 @@ class Service:
                     listen = self._delivery.ready_to_read()
                     await self._waking.sleep(self._delivery.something_to_read, listen=listen)
                     await asyncio.sleep(pacing.GATHER)
-                if size >= SLAB_MOST // 2:  # a backlog
-                    await asyncio.sleep(0)
-                else:
-                    rest = pacing.apart(size, began - before)
-                    await self._waking.rest(rest - (time.monotonic() - began))
+                rest = pacing.apart(size, began - before)
+                await self._waking.rest(rest - (time.monotonic() - began))
                 if house.done():
                     house.result()
                 if through() if through else self._bored():
