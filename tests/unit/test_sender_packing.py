@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runstone.events import decode, limits
 from runstone.events.encoding import event_to_json
 from runstone.events.types import Param, Series, SeriesKey, Tag
-from runstone.sender.packing import pack_records
+from runstone.sender.packing import halves, pack_records
 from runstone.spool.reader import EventRecord, PointRun, SeriesRecord
 
 SESSION, RUN = "5" * 32, "a" * 32
@@ -135,6 +135,13 @@ def test_an_envelope_of_series_with_the_longest_keys_is_closed_before_it_is_too_
     packed = list(pack_records(SESSION, RUN, [run]))
     assert sum(one.n for one in packed) == n
     assert all(len(one.value) <= 2 * limits.ENVELOPE_USUAL for one in packed)
+
+
+def test_what_cannot_be_divided_has_no_halves():
+    nonsense = [EventRecord(RUN, i, 0, 0, b'{"type":"tag"}') for i in range(2)]
+    for records in (nonsense[:1], nonsense):
+        (one,) = pack_records(SESSION, RUN, records)
+        assert halves(one) == ()
 
 
 def test_the_headers_account_for_an_envelope():

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import time
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from runstone.sender.replacing import replace_json
 from runstone.sender.syncing import Syncing
 from runstone.spool.layout import ACK, MachineFolder
 from runstone.spool.refused import RefusedFile
+from runstone.spool.segment import END, HEADER_SIZE, unpack_header
 from tests.handmade_spool import HandmadeSession
 
 URI = "http://127.0.0.1:5000"
@@ -81,6 +83,56 @@ async def test_what_a_killed_process_refused_is_declared_before_its_end(written)
     assert (second[1].TYPE, second[1].session) == ("session_ended", session.id)
     assert (rest[0][1].first_seq, rest[0][1].count) == (0, 2)
     session.close()
+
+
+def said_of_the_end(said):
+    return SimpleNamespace(session="0" * 32, say=saying(lambda _stream, event: said.append(event)))
+
+
+async def test_a_process_that_dies_before_our_eyes_has_ended_then_however_late_that_is_published(tmp_path):
+    written = HandmadeSession(MachineFolder(tmp_path / "machine-boot"), URI)
+    written.event("a" * 32, Tag("k", "v", 1))
+    session = Session(written.folder, URI)
+    session.look()
+    written.die()
+    before = time.time_ns() // 1_000_000
+    session.look()
+    after = time.time_ns() // 1_000_000
+    session.progress.note(session.tail.read().items)
+    said = []
+    session.link = said_of_the_end(said)
+    while time.time_ns() // 1_000_000 == after:
+        pass
+    await end_session(session)
+    assert before <= said[0].time <= after
+    session.close()
+
+
+async def test_a_process_that_nobody_saw_die_has_ended_with_its_last_record_however_that_is_dated(tmp_path):
+    written = HandmadeSession(MachineFolder(tmp_path / "machine-boot"), URI)
+    last = time.monotonic_ns() + 7_000_000_000
+    written.event("b" * 32, Tag("k", "v", 1), mono=last)
+    written.point("a" * 32, "loss", 1, 1.0, now=1)
+    written.segment.put(END)
+    written.die()
+    header = unpack_header(written.folder.segment(1).read_bytes()[:HEADER_SIZE])
+    expected = (header.created_ns + last - header.created_mono_ns) // 1_000_000
+    session = Session(written.folder, URI)
+    session.look()
+    slab = session.tail.read(final=True)
+    session.progress.note(slab.items)
+    assert (session.alive, session.gone_ms, session.written_ms) == (False, 0, expected)
+    session.outstanding = deque([Outstanding(slab.end, slab.size, 0)])
+    session.advance()
+    session.close()
+    written.folder.segment(1).unlink()
+    again = Session(written.folder, URI)
+    again.look()
+    said = []
+    again.link = said_of_the_end(said)
+    await end_session(again)
+    assert [event.time for event in said] == [expected, expected]
+    again.close()
 
 
 def test_acknowledged_segments_stay_for_a_while_unless_a_process_finds_no_room(written):

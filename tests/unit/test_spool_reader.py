@@ -204,6 +204,15 @@ def test_records_whose_series_or_stream_was_destroyed_are_damage(segment, reader
     assert [r[:2] for r in found] == [(A, 0), (A, 2)]
 
 
+def test_nonsense_with_a_right_checksum_is_damage(segment, reader):
+    point(segment, A, 0, "kept")
+    segment.put(STREAM, stream=9, payload=struct.pack("<Q", 0) + b"\xff\xfe")
+    segment.put(SERIES, 1, 1, 1, struct.pack("<IIqd", 5, 0, 1, 1.0))
+    point(segment, A, 2, "kept")
+    found = flat(read_all(reader))
+    assert [type(r) is Damage for r in found] == [False, True, True, False]
+
+
 def test_what_is_no_segment_is_refused_in_words(tmp_path):
     path = tmp_path / "1.seg"
     path.write_bytes(b"something else".ljust(8192))

@@ -58,6 +58,7 @@ class Session:
     Attributes:
         logged_for: the tracking URI that its process was given.
         program: what its process calls itself. alive: its lock was held when it was looked at last.
+        gone_ms: when that changed before our eyes; 0 where it lives, or was gone when it was found.
         link: to which its unacknowledged slabs were submitted; None where nothing was yet.
         installation: to which it has sent something; it stays with that one.
         bound_installation: the same, as it was when it was adopted.
@@ -74,6 +75,8 @@ class Session:
         self.logged_for = uri
         self.program = ""
         self.alive = True
+        self.gone_ms = 0
+        self._watched = False
         self.link: Link | None = None
         self.outstanding: deque[Outstanding] = deque()
         self.ended = False
@@ -112,11 +115,19 @@ class Session:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._watched = True
             return
+        if self._watched:
+            self.gone_ms = time.time_ns() // 1_000_000
         log.info("session %s: its process is gone", self.id)
         self.alive = False
         os.close(self._lock)  # and with it the lock
         self._lock = -1
+
+    @property
+    def written_ms(self) -> int:
+        """When the latest record was written that was read of it; 0 where that is not known."""
+        return max(self.progress.written_ms, self.tail.written_ms)
 
     @property
     def saved(self) -> bool:
@@ -150,6 +161,7 @@ class Session:
         if self.link is not None:
             # The old link's futures are void, so begin again behind the last acknowledgement.
             self.link = None
+            self.progress.written_ms = self.written_ms
             self.tail.close()
             self.progress.rewind(self._next_seqs)
             self.tail = Tail(self.folder, self.acknowledged, self.progress.replay)
@@ -179,6 +191,7 @@ class Session:
         if self.saved:
             return
         if self.progress.changed or self._saved.segment != self.acknowledged.segment:
+            self.progress.written_ms = self.written_ms
             replace_json(self.folder.path / "progress.json", self.progress.to_json(self._next_seqs))
             self.progress.changed = False
         _write_ack(self.folder.ack, self.acknowledged)

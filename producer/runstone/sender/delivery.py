@@ -173,9 +173,9 @@ class Delivery:
         if session.link is not link or offset.cancelled():
             return
         fault = offset.exception()
-        if isinstance(fault, RecordRefused) and packed is not None and packed.n > 1:
+        if isinstance(fault, RecordRefused) and packed is not None and (smaller := halves(packed)):
             # Only some of its records, or only their sum, may be too large.
-            for half in halves(packed):
+            for half in smaller:
                 self._submit(session, outstanding, link, half)
             self._complete(session, outstanding)
             return

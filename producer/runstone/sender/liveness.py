@@ -3,6 +3,8 @@
 Published under the sender's own session, which has then said what it had to say in that run, and ends there
 as well. What becomes of a run is the projector's to decide: an explicit end of the run wins, else the owner's
 end counts, with the status given here. A process that had joined a run and left it has said so itself.
+It says when the sender saw the process gone, however long the end waits to be published. Where the process
+was gone before a sender came, as on an offline machine, all that is known is when it wrote its last record.
 ``ended/<run id>`` remembers what has been published, so that a new sender does not repeat it.
 """
 
@@ -33,6 +35,7 @@ async def end_session(session: Session) -> None:
     assert link is not None
     cause = _cause(session.folder.cause)
     now = time.time_ns() // 1_000_000
+    gone = session.gone_ms or session.written_ms or now
     said: list[tuple[str | None, asyncio.Future[int]]] = []
     try:
         session.folder.ended.mkdir(exist_ok=True)
@@ -48,7 +51,7 @@ async def end_session(session: Session) -> None:
             if stream == CATALOG or (progress.left and session.clean):
                 continue
             status, reason = outcome(progress, cause)
-            event = SessionEnded(session.id, status, now, reason, clean=session.clean)
+            event = SessionEnded(session.id, status, gone, reason, clean=session.clean)
             own = SessionEnded(link.session, "FINISHED", now)
             said.append((stream, link.say(stream, event, own)[1]))
         for ended, offset in said:

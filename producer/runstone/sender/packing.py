@@ -13,6 +13,7 @@ import orjson
 from runstone.events import limits
 from runstone.events.encoding import Headers, decode, encode, headers, pack, values_to_json
 from runstone.events.envelope import cut
+from runstone.exceptions import MalformedEnvelopeError
 from runstone.spool.reader import EventRecord, PointRun, Record, SeriesRecord
 
 _NS_PER_MS: Final = 1_000_000
@@ -66,9 +67,14 @@ def pack_records(session: str, stream: str, records: Iterable[Record]) -> Iterat
         yield envelope.packed()
 
 
-def halves(packed: Packed) -> tuple[Packed, Packed]:
-    """The same records in two envelopes; there must be two records at least."""
-    envelope = decode(packed.value)
+def halves(packed: Packed) -> tuple[Packed, ...]:
+    """The same records in two envelopes; none where it is one record, or not as the contract says."""
+    if packed.n == 1:
+        return ()
+    try:
+        envelope = decode(packed.value)
+    except MalformedEnvelopeError:
+        return ()
     middle = packed.first_seq + packed.n // 2
     first, second = cut(envelope, 0, middle), cut(envelope, middle, envelope.end_seq)
     return (

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from runstone.events.limits import KIB
 from runstone.spool.layout import SessionFolder
-from runstone.spool.reader import Damage, Item, SegmentReader
+from runstone.spool.reader import Damage, Item, PointRun, SegmentReader
 from runstone.spool.segment import HEADER_SIZE, RECORD
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ class Tail:
 
     Attributes:
         position: of what is read next. finished: with ``final``, nothing is left to read.
+        written_ms: when the latest record was written that this tail has read, 0 where it has read none. By
+            CLOCK_MONOTONIC since its segment was made, for a point's own time may be any.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Tail:
         self._replayed = replayed
         self.position = start
         self.finished = False
+        self.written_ms = 0
         self._reader: SegmentReader | None = None
         self._want = SLAB_LEAST
         self._lost = False
@@ -130,6 +133,7 @@ class Tail:
             if not items and reader.position == before and not reader.ended and self._passed():
                 items = reader.read(want, final=True)
             size = reader.position - before
+            self._note_time(reader, items)
             self._want = min(SLAB_MOST, self._want * 4) if 4 * size > 3 * self._want else SLAB_LEAST
             if self._lost:
                 items.insert(0, Damage(before))
@@ -142,6 +146,17 @@ class Tail:
                 return Slab(items, self.position, size, reader.closed)
             if not reader.ended:
                 return None
+
+    def _note_time(self, reader: SegmentReader, items: list[Item]) -> None:
+        monos = [
+            item.monos[-1] if isinstance(item, PointRun) else item.mono
+            for item in items
+            if not isinstance(item, Damage)
+        ]
+        if monos:
+            made = reader.header
+            written = (made.created_ns + max(monos) - made.created_mono_ns) // 1_000_000
+            self.written_ms = max(self.written_ms, written)
 
     def _passed(self) -> bool:
         """Whether the writer has gone on to the next segment: what it left in this one is all there is."""
@@ -173,7 +188,9 @@ class Tail:
             while reader.position < offset and not reader.ended:
                 # Acknowledged already; read once more for the names of streams and series.
                 before = reader.position
-                self._replayed(reader.read(min(_REPLAY, offset - before), final=final))
+                items = reader.read(min(_REPLAY, offset - before), final=final)
+                self._note_time(reader, items)
+                self._replayed(items)
                 if reader.position == before:
                     break
         except OSError:

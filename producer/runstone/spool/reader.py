@@ -230,7 +230,10 @@ class SegmentReader:
             self.ended = self.closed = True
             return
         if kind == STREAM:
-            self._streams[stream] = payload[8:].decode(), STREAM_PAYLOAD.unpack_from(payload)[0]
+            try:
+                self._streams[stream] = payload[8:].decode(), STREAM_PAYLOAD.unpack_from(payload)[0]
+            except UnicodeDecodeError:  # whoever wrote it, its checksum is right
+                items.append(Damage(self.position))
             return
         if kind == KEY:
             self._names[key] = payload
@@ -243,6 +246,9 @@ class SegmentReader:
             items.append(EventRecord(name, base + seq, time, mono, payload))
             return
         n, has_times = SERIES_PAYLOAD.unpack_from(payload)
+        if len(payload) != SERIES_PAYLOAD.size + n * (24 if has_times else 16):
+            items.append(Damage(self.position))
+            return
         columns = memoryview(payload)[SERIES_PAYLOAD.size :]
         steps, values = _column("q", columns[: 8 * n]), _column("d", columns[8 * n : 16 * n])
         stamps = _column("q", columns[16 * n : 24 * n]) if has_times else None
