@@ -48,10 +48,12 @@ async def test_runs_are_tagged_deleted_and_restored(stack: Stack) -> None:
     listed = json.loads(await said(stack, "runs", "list", "--json"))["runs"]
     assert [run["run_id"] for run in listed] == [a]
     nobody = "0" * 32
-    assert await refused(stack, "runs", "delete", a, nobody) == (
-        1,
-        f"runstone: there is no run '{nobody}'; it may not have arrived yet\n",
-    )
+    unknown = f"runstone: there is no run '{nobody}'; it may not have arrived yet\n"
+    assert await refused(stack, "runs", "delete", nobody) == (1, unknown)
+    code, out, err = await runstone(stack, "runs", "delete", nobody, a, nobody, b)
+    assert (code, out, err) == (1, f"run {a} is deleted\nrun {b} was deleted already\n", unknown * 2)
+    code, out, err = await runstone(stack, "runs", "restore", nobody, a, "--json")
+    assert (code, [each["changed"] for each in json.loads(out)["runs"]], err) == (1, [True], unknown)
     for arguments in (("delete",), ("tag", a), ("tag", a, "novalue"), ("tag", a, "k=v", "--delete", "k")):
         assert (await refused(stack, "runs", *arguments))[0] == 2
 

@@ -1,11 +1,14 @@
 """``runstone runs list|show|compare|delete|restore|tag``, by the server at RUNSTONE_TRACKING_URI."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from runstone import arguments, terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runstone.api_writes import WriteApi
 
 HELP = "list, show, compare, delete, restore and tag runs of the server at RUNSTONE_TRACKING_URI"
@@ -160,17 +163,37 @@ def _compare(api: "WriteApi", args: argparse.Namespace) -> int:
 
 
 def _delete(api: "WriteApi", args: argparse.Namespace) -> int:
-    run_ids = [api.full_id(text) for text in args.runs]
-    return _told(
-        args, [(run_id, api.delete_run(run_id)) for run_id in run_ids], "is deleted", "was deleted already"
-    )
+    return _each(api, args, api.delete_run, ("is deleted", "was deleted already"))
 
 
 def _restore(api: "WriteApi", args: argparse.Namespace) -> int:
-    run_ids = [api.full_id(text) for text in args.runs]
-    return _told(
-        args, [(run_id, api.restore_run(run_id)) for run_id in run_ids], "is restored", "was active already"
-    )
+    return _each(api, args, api.restore_run, ("is restored", "was active already"))
+
+
+def _each(
+    api: "WriteApi",
+    args: argparse.Namespace,
+    change: "Callable[[str], dict[str, Any]]",
+    words: tuple[str, str],
+) -> int:
+    """Change each run and tell of it at once; one that cannot be changed keeps no other; the code is 1."""
+    from runstone.exceptions import InvalidInputError, NoSuchRunError
+
+    answers: list[dict[str, Any]] = []
+    failed = False
+    for text in args.runs:
+        try:
+            run_id = api.full_id(text)
+            answers.append(change(run_id))
+        except (InvalidInputError, NoSuchRunError) as wrong:
+            print(f"runstone: {wrong}", file=sys.stderr)
+            failed = True
+        else:
+            if not args.json:
+                _tell(run_id, answers[-1], *words)
+    if args.json:
+        terminal.print_json({"runs": answers})
+    return int(failed)
 
 
 def _tagged(api: "WriteApi", args: argparse.Namespace) -> int:
@@ -180,19 +203,16 @@ def _tagged(api: "WriteApi", args: argparse.Namespace) -> int:
         raise InvalidInputError("nothing to do; expected key=value or --delete KEY")
     run_id = api.full_id(args.run)
     answer = api.tag_run(run_id, dict(args.tags), args.delete)
-    return _told(args, [(run_id, answer)], "is tagged", "had these tags already")
-
-
-def _told(
-    args: argparse.Namespace, answers: list[tuple[str, dict[str, Any]]], changed: str, unchanged: str
-) -> int:
     if args.json:
-        return terminal.print_json({"runs": [answer for _, answer in answers]})
-    for run_id, answer in answers:
-        line = f"run {run_id} {changed if answer['changed'] else unchanged}"
-        if answer.get("experiment_deleted"):
-            line += "; its experiment is deleted, and the run hidden as long as that is"
-        if not answer["applied"]:
-            line += "; the read model is behind and shows it later"
-        terminal.print_lines([line])
+        return terminal.print_json({"runs": [answer]})
+    _tell(run_id, answer, "is tagged", "had these tags already")
     return 0
+
+
+def _tell(run_id: str, answer: dict[str, Any], changed: str, unchanged: str) -> None:
+    line = f"run {run_id} {changed if answer['changed'] else unchanged}"
+    if answer.get("experiment_deleted"):
+        line += "; its experiment is deleted, and the run hidden as long as that is"
+    if not answer["applied"]:
+        line += "; the read model is behind and shows it later"
+    terminal.print_lines([line])
