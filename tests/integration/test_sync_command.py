@@ -15,6 +15,7 @@ from runstone.events.types import Artifact, RangeDeclared, RunEnded, SessionEnde
 from runstone.sender.lease import Lease
 from runstone.spool.layout import MachineFolder
 from runstone_local.ports import free_ports
+from tests import without_privileges
 from tests.fix_delivery import DEADLINE, until
 from tests.handmade_spool import HandmadeSession
 
@@ -147,6 +148,28 @@ async def test_damage_and_strange_folders_do_not_keep_the_rest(machine, door, le
     assert {e.session for e in ledger.said(SessionEnded)} >= {session.id, torn.id}
     assert len(ledger.records()[alive.id, "7" * 32]) == 1
     alive.die()
+
+
+async def test_a_machines_folder_that_cannot_be_looked_into_is_named_and_keeps_no_other(
+    machine, door, ledger
+):
+    session = HandmadeSession(machine, door.uri)
+    session.point("7" * 32, "loss", 1, 1.0)
+    session.die()
+    locked = machine.path.with_name("machine-locked")
+    (locked / "sessions").mkdir(parents=True)
+    (machine.path.parent / "lost+found").mkdir(mode=0)
+    locked.chmod(0)
+    try:
+        program = SYNC.format(silent=0.5)
+        done = await asyncio.to_thread(
+            without_privileges.run, sys.executable, "-c", program, machine.path.parent
+        )
+    finally:
+        locked.chmod(0o700)
+    assert f"left: {locked} cannot be sent: [Errno 13] Permission denied" in done.stdout
+    assert (done.returncode, "lost+found" in done.stdout) == (1, False)
+    assert (session.id, "7" * 32) in (await ledger.read()).records()
 
 
 async def test_a_server_that_is_away_and_another_address_for_it(machine, door, ledger):

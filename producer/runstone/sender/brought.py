@@ -8,6 +8,7 @@ sent once more it doubles nothing, because sessions and seqs are the same.
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Unusable(Exception):
 
 
 def machine_folders(root: Path) -> list[MachineFolder]:
-    """The folder of a machine that *root* is, or those in it.
+    """The folder of a machine that *root* is, or those in it, and what may be one but cannot be looked into.
 
     Raises:
         InvalidInputError: there are none.
@@ -51,7 +52,7 @@ def machine_folders(root: Path) -> list[MachineFolder]:
     if (root / "sessions").is_dir():
         return [MachineFolder(root)]
     inside = sorted(root.iterdir()) if root.is_dir() else []
-    found = [MachineFolder(path) for path in inside if (path / "sessions").is_dir()]
+    found = [MachineFolder(path) for path in inside if _may_be_machine(path)]
     if not found:
         raise InvalidInputError(
             f"{root} is no spool: expected a folder with folders named MACHINE-BOOT in it, or one of those; "
@@ -118,6 +119,15 @@ def unsent(session: SessionFolder) -> bool:
         return reader.has_more()
     finally:
         reader.close()
+
+
+def _may_be_machine(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR((path / "sessions").stat().st_mode)
+    except PermissionError:
+        return "-" in path.name  # `bring` says what is wrong with it
+    except OSError:
+        return False
 
 
 def _ours(folder: MachineFolder) -> bool:
