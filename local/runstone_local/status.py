@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from runstone.addresses import without_credentials
 from runstone_local import preflight, probe, process_identity, state
 from runstone_local.layout import DataFolder
 from runstone_local.sender_status import SenderStatus, sender_status
@@ -60,8 +61,8 @@ def parts_of_environment(environment: Mapping[str, str]) -> list[PartState]:
     addresses = {
         "kafka": environment.get("RUNSTONE_BOOTSTRAP_SERVERS"),
         "postgres": preflight.postgres_address(dsn) if dsn else None,
-        "gateway": environment.get("RUNSTONE_TRACKING_URI") or "http://127.0.0.1:5000",
-        "api": environment.get("RUNSTONE_API_URL"),
+        "gateway": without_credentials(environment.get("RUNSTONE_TRACKING_URI") or "http://127.0.0.1:5000"),
+        "api": without_credentials(environment.get("RUNSTONE_API_URL") or "") or None,
     }
     return [PartState(name, addresses.get(name)) for name in PARTS]
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runstone import notices
+from runstone.addresses import without_credentials
 from runstone.events.limits import MIB
 from runstone.exceptions import InvalidInputError
 from runstone.inputs import shown
@@ -92,7 +94,7 @@ def read_configuration(
 
 
 def check_tracking_uri(uri: str) -> str:
-    """The address without a slash at its end.
+    """The address without a slash at its end, nor a name and password, which no server here takes.
 
     Raises:
         InvalidInputError: it is no http or https URL with a host.
@@ -106,11 +108,19 @@ def check_tracking_uri(uri: str) -> str:
         usable = False
     if not usable or not uri.isprintable() or any(c in uri for c in " ?#\\"):
         raise InvalidInputError(
-            f"the tracking URI {shown(uri)} is no address of a server; expected something like "
+            f"the tracking URI {shown(without_credentials(uri) if isinstance(uri, str) else uri)} is no "
+            "address of a server; expected something like "
             f"{DEFAULT_TRACKING_URI} (RUNSTONE_TRACKING_URI or Client(tracking_uri=...))"
         )
     if len(uri.encode()) > TRACKING_URI_MAX:
         raise InvalidInputError(f"the tracking URI is longer than {TRACKING_URI_MAX} bytes")
+    if "@" in parts.netloc:
+        notices.warn_once(
+            "credentials",
+            "the tracking URI has a user's name or password, which no server of Runstone asks for: "
+            "they are left out",
+        )
+        uri = without_credentials(uri)
     return uri.rstrip("/")
 
 

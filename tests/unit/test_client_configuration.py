@@ -7,10 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 import runstone
+from runstone import notices
+from runstone.addresses import without_credentials
 from runstone.configuration import SPOOL_LIMIT, check_tracking_uri, read_configuration
 from runstone.events.types import Param
 from runstone.exceptions import InvalidInputError
+from runstone.sender.discovery import uri_of
 from runstone.spool.file_systems import file_system_of
+from runstone.spool.inspection import inspect
 from runstone.spool.layout import (
     SHORT,
     MachineFolder,
@@ -21,6 +25,7 @@ from runstone.spool.layout import (
 )
 from runstone.spool.session import Session
 from runstone.spool.usage import Usage
+from tests.handmade_spool import HandmadeSession
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +205,35 @@ def test_a_named_spool_on_a_network_file_system_is_used_and_warned_about_once(
     said = capsys.readouterr().err
     assert said.count("network file system (nfs4)") == (kind == "nfs4")
     assert ("RUNSTONE_SPOOL" in said) == (kind == "nfs4")
+
+
+def test_a_password_in_the_tracking_uri_is_neither_kept_nor_shown(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(notices, "_said", set())
+    monkeypatch.setenv("RUNSTONE_OFFLINE", "1")
+    run = runstone.Client("https://me:se%20cret@host:5000/p/", spool=tmp_path).start_run()
+    run.end()
+    said = capsys.readouterr().err
+    assert "are left out" in said
+    assert f"https://host:5000/p/api/v1/runs/{run.run_id}" in said
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert ("cret" in said, b"cret" in kept) == (False, False)
+
+
+def test_a_password_in_what_is_no_address_is_not_shown():
+    with pytest.raises(InvalidInputError, match="'http://host:5000' is no") as refused:
+        runstone.Client("http://me:se/cr@et@host:5000")
+    assert "cr" not in str(refused.value).partition(" is no ")[0]
+
+
+def test_a_password_that_is_in_a_spool_is_not_shown(tmp_path):
+    session = HandmadeSession(MachineFolder(tmp_path / "machine-boot"), "http://me:secret@host:5000")
+    session.die()
+    assert uri_of(session.folder) == "http://host:5000"
+    session.folder.json.unlink()
+    assert uri_of(session.folder) == "http://host:5000"
+    assert [s.uri for s in inspect(session.folder.path, whole=True).sessions] == ["http://host:5000"]
+    assert without_credentials("me:secret@host") == "host"
+    assert without_credentials("http://host/p@th") == "http://host/p@th"
 
 
 def test_the_limit_of_the_spool_counts_what_earlier_boots_left(tmp_path):

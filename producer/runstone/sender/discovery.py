@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from runstone.addresses import without_credentials
 from runstone.sender.adoption import GRACE, Session, lives
 from runstone.sender.lease import Lease
 from runstone.sender.replacing import read_json
@@ -305,9 +306,12 @@ def bound_for(folder: SessionFolder) -> Bound:
 
 
 def uri_of(folder: SessionFolder) -> str:
-    """The tracking URI that a session was logged for; empty where nothing tells any more."""
+    """The tracking URI that a session was logged for; empty where nothing tells any more.
+
+    Earlier clients left a password in it, which belongs into no log.
+    """
     uri = (read_json(folder.json) or {}).get("uri")
-    return uri if isinstance(uri, str) else _uri_of_segments(folder)
+    return without_credentials(uri if isinstance(uri, str) else _uri_of_segments(folder))
 
 
 def _names(sessions: Path) -> list[str]:

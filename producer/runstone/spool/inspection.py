@@ -14,6 +14,7 @@ from zlib import crc32
 
 import orjson
 
+from runstone.addresses import without_credentials
 from runstone.spool.layout import ACK, SEGMENT_SUFFIX, MachineFolder, SessionFolder, machine_id
 from runstone.spool.locks import is_held
 from runstone.spool.reader import Damage, EventRecord, Item, PointRun, SegmentReader
@@ -192,7 +193,7 @@ def _session(folder: SessionFolder, whole: bool, only: Path | None = None) -> Se
         path=folder.path,
         boot=_boot(folder.machine),
         state="live" if live else "waiting",
-        uri=str((told or {}).get("uri", "")),
+        uri=without_credentials(str((told or {}).get("uri", ""))),
         told=told or {},
         acknowledged=acknowledged,
         segments=[],
@@ -259,7 +260,7 @@ class _Reading:
 
     def _check_header(self, reader: SegmentReader, segment: SegmentReport) -> None:
         header, findings = reader.header, self._report.findings
-        self._report.uri = self._report.uri or header.uri
+        self._report.uri = self._report.uri or without_credentials(header.uri)
         if header.damaged:
             findings.append(
                 Finding(segment.path, "is damaged in one half of its first page; the other one is whole")
