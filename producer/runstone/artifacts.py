@@ -18,7 +18,12 @@ from runstone.spool.session import Session
 
 
 def order_upload(
-    session: Session, run_id: str, experiment_id: int, path: str, fill: Callable[[Path], None], size: int = 0
+    session: Session,
+    run_id: str,
+    experiment_id: int,
+    path: str,
+    fill: Callable[[Path], None],
+    size: int | None = None,
 ) -> str | None:
     """Put a file into the spool and order its upload.
 
@@ -28,7 +33,7 @@ def order_upload(
         experiment_id: of that run.
         path: within the run's artifacts, checked.
         fill: writes the content to the file it is given.
-        size: bytes that it will write, as far as is known.
+        size: bytes that it will write, as far as is known; None: nobody knows before.
 
     Returns:
         The upload's id; None where nothing is recorded at all, which has been said.
@@ -46,12 +51,12 @@ def order_upload(
     data, order = folder.upload_data(upload), folder.upload_json(upload)
     room = session.artifact_room
     room.take(size)
-    taken = size
+    taken = size or 0
     try:
         fill(data)
         found = data.stat().st_size
         if found > taken:
-            room.take(found - taken)
+            room.take(found - taken, found)
             taken = found
         said = {
             "id": upload,

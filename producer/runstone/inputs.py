@@ -8,7 +8,7 @@ import math
 import operator
 import re
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -112,24 +112,45 @@ def numbers(values: Iterable[Any], key: object) -> "array[float]":
 
 def step_numbers(steps: Iterable[Any], key: object) -> "array[int]":
     """Many steps as signed 64-bit integers."""
-    if (copied := _from_buffer(steps, "q")) is not None:
-        return copied
-    listed = _listed(steps, key, "steps")
+    return _integers(steps, key, "steps", step_number)
+
+
+def time_number(time: object, key: object) -> int:
+    """A time as integer milliseconds UTC."""
     try:
-        return array("q", listed)
-    except Exception:  # some step is none: the slow way says which
-        return array("q", [step_number(step, key) for step in listed])
+        found = operator.index(time)  # type: ignore[arg-type]
+    except Exception:  # a foreign type's __index__ may raise anything
+        raise InvalidInputError(
+            f"metric {shown(key)}: a time must be a whole number of milliseconds since 1970, found "
+            f"{type(time).__name__} {shown(time)}"
+        ) from None
+    if not 0 <= found <= limits.TIME_MAX:
+        raise InvalidInputError(
+            f"metric {shown(key)}: a time must be milliseconds since 1970 up to the year 9999, "
+            f"found {shown(found)}"
+        )
+    return found
 
 
 def time_numbers(times: Iterable[Any], key: object) -> "array[int]":
     """Many times as integer milliseconds UTC."""
-    found = step_numbers(times, key)
-    if found and (min(found) < 0 or max(found) > limits.TIME_MAX):
-        raise InvalidInputError(
-            f"metric {key!r}: times are milliseconds since 1970 up to the year 9999, "
-            f"found {min(found)} to {max(found)}"
-        )
+    found = _integers(times, key, "times", time_number)
+    if found:
+        time_number(min(found), key)
+        time_number(max(found), key)
     return found
+
+
+def _integers(
+    found: Iterable[Any], key: object, what: str, checked: Callable[[object, object], int]
+) -> "array[int]":
+    if (copied := _from_buffer(found, "q")) is not None:
+        return copied
+    listed = _listed(found, key, what)
+    try:
+        return array("q", listed)
+    except Exception:  # one of them is none: the slow way says which
+        return array("q", [checked(one, key) for one in listed])
 
 
 def _listed(values: Iterable[Any], key: object, what: str) -> list[Any]:
@@ -172,7 +193,7 @@ def text(value: object, longest: int) -> tuple[str, str]:
         done = f"truncated from {len(found)} to {longest} characters"
         found = found[:longest]
     if not found.isprintable() and _UNHOLDABLE.search(found):
-        done = f"{done}, NUL or half surrogate pairs replaced".lstrip(", ")
+        done = f"{done} and rid of NUL or half surrogate pairs".removeprefix(" and ")
         found = _UNHOLDABLE.sub(REPLACEMENT, found)
     return found, done
 

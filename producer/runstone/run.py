@@ -44,6 +44,7 @@ from runstone.inputs import (
     step_number,
     step_numbers,
     text,
+    time_number,
     time_numbers,
 )
 from runstone.logged_tables import Tables, check_table_path
@@ -197,7 +198,7 @@ class Run:
         if type(step) is not int:
             step = step_number(step, key)
         if time is not None and (type(time) is not int or not 0 <= time <= LATEST_POINT_MS):
-            time = time_numbers([time], key)[0]
+            time = time_number(time, key)
         name: str | SeriesKey = key
         if type(model_id) is not str or model_id or type(dataset) is not tuple or dataset != ("", ""):
             of = measured(model_id, dataset)
@@ -385,7 +386,7 @@ class Run:
                 f"artifact {path!r} would have half surrogate pairs replaced; RUNSTONE_STRICT=1 does not "
                 "allow it"
             )
-        self._upload(path, lambda target: _write(target, content))
+        self._upload(path, lambda target: _write(target, content), len(content))
 
     def log_dict(self, dictionary: Any, artifact_file: str) -> None:
         """Record an object of dicts, lists and scalars as JSON. What JSON lacks becomes its text.
@@ -451,7 +452,7 @@ class Run:
             path = checked_artifact_path(artifact_file, "artifact_file")
             self._upload(path, images.image_file(image, path).write)
             return
-        at = now_ms() if time is None else time_numbers([time], key)[0]
+        at = now_ms() if time is None else time_number(time, key)
         for file in images.image_of_series(image, key, step_number(step, key), at):
             self._upload(file.path, file.write)
         if not self._images:
@@ -474,7 +475,9 @@ class Run:
         """
         path = check_table_path(checked_artifact_path(artifact_file, "artifact_file"))
         said = self._tables.extend(
-            path, data, lambda content: self._upload(path, lambda target: _write(target, content))
+            path,
+            data,
+            lambda content: self._upload(path, lambda target: _write(target, content), len(content)),
         )
         if said is not None:
             self.set_tags({TABLES_TAG: said})
@@ -513,8 +516,8 @@ class Run:
         finally:
             file.close()
 
-    def _upload(self, path: str, fill: Callable[[Path], None], size: int = 0) -> bool:
-        """Order an upload of *size* bytes, as far as is known; whether the spool took it."""
+    def _upload(self, path: str, fill: Callable[[Path], None], size: int | None = None) -> bool:
+        """Order an upload of *size* bytes, where they are known before; whether the spool took it."""
         if self.ended:
             raise ended(self._stream)
         self._session.writer.touch(self._stream)

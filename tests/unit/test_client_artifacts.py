@@ -144,7 +144,7 @@ def test_above_its_limit_the_spool_refuses_artifacts_tells_once_counts_them_and_
     assert said.count("was not logged") == 1
     assert "RUNSTONE_ARTIFACT_SPOOL_LIMIT" in said
     tags = lost(tmp_path / "spool", run)
-    assert tags[-1].startswith("22 files were not logged; the last one is 'large.txt'")
+    assert tags[-1].startswith("22 files were not logged; the last one is 'large.txt': it has 1.91 MiB, ")
     assert len(tags) < 22
     assert not [path for path in (tmp_path / "spool").rglob("*.data") if path.stat().st_size > 100_000]
 
@@ -166,6 +166,18 @@ def test_where_the_store_takes_files_there_is_room_for_more(tmp_path):
     (machine.rejected / "0.data").write_bytes(bytes(100_000))
     with pytest.raises(NoRoomError, match="put aside"):
         room.take(100_000)
+
+
+def test_a_refused_file_is_told_with_its_size_unless_nobody_knows_it(tmp_path):
+    machine = this_machine(tmp_path)
+    machine.make()
+    room = ArtifactRoom(machine, 0, 0)
+    with pytest.raises(NoRoomError, match=r"^it has 2 KiB, 0 bytes of artifacts wait"):
+        room.take(2048)
+    with pytest.raises(NoRoomError, match=r"^it has 2 KiB, 0 bytes of artifacts wait"):
+        room.take(24, 2048)
+    with pytest.raises(NoRoomError, match=r"^0 bytes of artifacts wait"):
+        room.take(None)
 
 
 def test_what_metrics_may_need_of_the_disk_stays_free(tmp_path):

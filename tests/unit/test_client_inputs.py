@@ -85,7 +85,7 @@ def test_anything_becomes_its_text():
     assert inputs.text(None, 10) == ("None", "")
     assert inputs.text([1, 2], 10) == ("[1, 2]", "")
     assert inputs.text("x" * 20, 10) == ("x" * 10, "truncated from 20 to 10 characters")
-    assert inputs.text("a\0b", 10) == ("a\N{REPLACEMENT CHARACTER}b", "NUL or half surrogate pairs replaced")
+    assert inputs.text("a\0b", 10) == ("a\N{REPLACEMENT CHARACTER}b", "rid of NUL or half surrogate pairs")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,14 @@ def test_series_steps_come_from_any_sequence(steps):
 def test_series_steps_outside_of_64_bits_are_refused(steps):
     with pytest.raises(InvalidInputError, match="a step must"):
         inputs.step_numbers(steps, "k")
+
+
+@pytest.mark.parametrize("time", [-1, 2**63, 1.5, "1", None], ids=repr)
+def test_a_time_that_is_none_is_refused_as_a_time(time):
+    with pytest.raises(InvalidInputError, match=r"a time must be .*milliseconds since 1970"):
+        inputs.time_number(time, "k")
+    with pytest.raises(InvalidInputError, match=r"a time must be .*milliseconds since 1970"):
+        inputs.time_numbers([5, time], "k")
 
 
 @pytest.mark.parametrize("times", [[-1], [limits.TIME_MAX + 1]], ids=lambda v: type(v).__name__)

@@ -47,19 +47,25 @@ class ArtifactRoom:
         self._added = 0
         self._looked = float("-inf")
 
-    def take(self, size: int) -> None:
-        """Count *size* bytes of one more file, or of one whose size was not known.
+    def take(self, size: int | None, whole: int | None = None) -> None:
+        """Count *size* bytes of one more file.
+
+        Args:
+            size: None where it is not known yet: some room must be left all the same.
+            whole: of a file that turned out larger than what was counted, by *size*, all its bytes.
 
         Raises:
             NoRoomError: they do not fit; nothing was counted.
             OSError: nobody can say.
         """
+        large = "" if size is None else f"it has {told(size if whole is None else whole)}, "
+        size = size or 0
         disk = os.statvfs(self._machine.sessions)
         free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         kept = min(self._records_limit, whole // FREE_SHARE)
         if whole and free - size < kept:  # some file systems do not say how large they are
             raise NoRoomError(
-                f"it has {told(size)}, the disk of the spool {self._machine.path.parent} has {told(free)}"
+                f"{large}the disk of the spool {self._machine.path.parent} has {told(free)}"
                 f" free, and {told(kept)} stay free for metrics and params; RUNSTONE_SPOOL names another"
             )
         with self._lock:
@@ -69,7 +75,7 @@ class ArtifactRoom:
                 full = self._found + self._added + size + OVERHEAD > self._limit
             if full:
                 raise NoRoomError(
-                    f"it has {told(size)}, {told(self._found + self._added)} of artifacts wait in the spool"
+                    f"{large}{told(self._found + self._added)} of artifacts wait in the spool"
                     f" (or were put aside in its folder 'rejected'), and it takes {told(self._limit)}"
                     " (RUNSTONE_ARTIFACT_SPOOL_LIMIT)"
                 )
