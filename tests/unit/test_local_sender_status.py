@@ -8,6 +8,7 @@ import pytest
 from runstone.sender.lease import Lease
 from runstone.spool.layout import MachineFolder
 from runstone_local.sender_status import lines, sender_status
+from runstone_local.status import parts_of_environment
 
 
 @pytest.fixture
@@ -37,3 +38,8 @@ def test_the_log_of_a_sender_is_named_while_it_runs_and_afterwards(folder: Machi
     said = lines(sender_status(folder))
     assert said[0].startswith("no sender runs here now")
     assert said[0].endswith(str(folder.sender_log))
+
+
+def test_a_password_in_the_gateways_address_is_not_shown():
+    parts = parts_of_environment({"RUNSTONE_TRACKING_URI": "http://me:secret@host:5000"})
+    assert [part.address for part in parts if part.name == "gateway"] == ["http://host:5000"]
