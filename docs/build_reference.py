@@ -46,6 +46,13 @@ _SHOWN: Final = (
     "Unreadable",
 )
 
+_MODULES: Final = (
+    *("client", "active_runs", "joining", "open_runs", "client_reading", "fluent"),
+    *("run", "points", "texts", "run_files", "run_reading", "run_stream"),
+    *("run_info", "ledger/reader", "ledger/items"),
+)
+"""Where those are, and the classes that they are derived from."""
+
 _FOR_ADAPTERS: Final = {
     *("add_context", "appended", "begin", "conclude", "forked", "handed_over", "join", "open_run", "record"),
 }
@@ -73,7 +80,7 @@ def read() -> Sources:
     )
     classes = {
         node.name: node
-        for module in ("client", "run", "run_info", "ledger/reader", "ledger/items")
+        for module in _MODULES
         for node in _parsed(module).body
         if isinstance(node, ast.ClassDef)
     }
@@ -84,7 +91,7 @@ def read() -> Sources:
 
 def page(sources: Sources) -> str:
     """The page's text."""
-    client, run = (_methods(sources.classes[name]) for name in ("Client", "Run"))
+    client, run = (_methods(name, sources.classes) for name in ("Client", "Run"))
     functions = [name for name in sources.names if name in client]
     parts = [HEAD, FUNCTIONS]
     for name in functions:
@@ -96,7 +103,7 @@ def page(sources: Sources) -> str:
     parts.append(f"### runstone.{reading.name}\n\n```text\n{signature}\n```\n\n{_markdown(_doc(reading))}")
     for name in _SHOWN:
         parts.append(f"## {name}\n\n{_markdown(_doc(sources.classes[name]))}")
-        methods = _methods(sources.classes[name])
+        methods = _methods(name, sources.classes)
         same = [method for method in methods if method in functions]
         if same:
             listed = ", ".join(f"[`{method}`](#runstone{_anchor(method)})" for method in same)
@@ -116,8 +123,22 @@ def _parsed(module: str) -> ast.Module:
     return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
 
 
-def _methods(found: ast.ClassDef) -> dict[str, Function]:
-    """The public methods and properties that say something, in the order of the source."""
+def _methods(name: str, classes: dict[str, ast.ClassDef]) -> dict[str, Function]:
+    """The public methods and properties that say something: the class's own, then what it is derived from."""
+    own = _own_methods(classes[name])
+    return own | {method: node for method, node in _inherited(name, classes).items() if method not in own}
+
+
+def _inherited(name: str, classes: dict[str, ast.ClassDef]) -> dict[str, Function]:
+    found: dict[str, Function] = {}
+    for base in classes[name].bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            found |= _inherited(base.id, classes) | _own_methods(classes[base.id])
+    return found
+
+
+def _own_methods(found: ast.ClassDef) -> dict[str, Function]:
+    """In the order of the source."""
     return {
         node.name: node
         for node in found.body
@@ -180,7 +201,7 @@ def _constants() -> dict[str, str]:
     """Names that stand for defaults, and their values."""
     return {
         node.target.id: ast.unparse(node.value)
-        for module in ("client", "run")
+        for module in _MODULES
         for node in _parsed(module).body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
     }

@@ -179,6 +179,14 @@ def _from_buffer(values: object, typecode: str) -> "array[Any] | None":
     return found
 
 
+def plain_dict(found: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The pairs of any mapping."""
+    try:
+        return dict(found.items())
+    except Exception:  # whatever else has, or has not, something called items
+        raise InvalidInputError(f"{what}: expected a dict, found {type(found).__name__}") from None
+
+
 def text(value: object, longest: int) -> tuple[str, str]:
     """*value* as a text that the ledger holds, and what had to be done to it ("" where nothing had)."""
     try:

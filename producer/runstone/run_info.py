@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runstone.api_client import ReadApi
-from runstone.run import NOTE_TAG
+from runstone.texts import NOTE_TAG
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from runstone import table
-from runstone.run import NOTE_TAG
 from runstone.table import Row
+from runstone.texts import NOTE_TAG
 
 _MARK: Final = "≠"
 _ABSENT: Final = "-"

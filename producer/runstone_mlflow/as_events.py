@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import (
 from runstone.context import quick_context
 from runstone.events import limits, types
 from runstone.inputs import clean, number, step_number, time_numbers
-from runstone.run import Identity, now_ms
+from runstone.run_stream import Identity, now_ms
 
 _MADE_BY_MLFLOW: Final = {"client": "mlflow"}
 """In the context of a run: its tags are all the tags it has, none is derived for MLflow's eyes."""

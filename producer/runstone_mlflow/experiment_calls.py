@@ -13,7 +13,7 @@ from mlflow.store.entities.paged_list import PagedList
 from mlflow.utils.validation import _parse_experiment_id, _validate_experiment_name
 
 from runstone.events.identity import experiment_id as id_of_experiment
-from runstone.run import now_ms
+from runstone.run_stream import now_ms
 from runstone_mlflow import addresses, failures
 from runstone_mlflow.connected_store import ConnectedStore
 from runstone_mlflow.failures import Unanswered, in_mlflows_words

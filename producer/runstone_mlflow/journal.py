@@ -20,7 +20,8 @@ from mlflow.entities import Run as MlflowRun
 from runstone import Client, lifetime
 from runstone.context import quick_context
 from runstone.events.types import Event, RunJoined, RunStarted
-from runstone.run import Identity, Run, now_ms
+from runstone.run import Run
+from runstone.run_stream import Identity, now_ms
 from runstone_mlflow import failures
 from runstone_mlflow.reachability import Reachability
 

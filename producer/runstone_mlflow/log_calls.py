@@ -19,7 +19,7 @@ from mlflow.utils.validation import (
 
 from runstone.events import types
 from runstone.exceptions import InvalidInputError
-from runstone.run import now_ms
+from runstone.run_stream import now_ms
 from runstone_mlflow import as_events, failures
 from runstone_mlflow.failures import in_mlflows_words
 from runstone_mlflow.journal import KnownRun

@@ -14,7 +14,7 @@ from mlflow.utils.validation import _parse_experiment_id, _validate_run_id, _val
 
 from runstone.events import types
 from runstone.events.identity import new_run_id
-from runstone.run import Identity, now_ms
+from runstone.run_stream import Identity, now_ms
 from runstone_mlflow import addresses, as_events, failures
 from runstone_mlflow.artifact_repository import RunstoneArtifactRepository
 from runstone_mlflow.experiment_calls import ExperimentCalls
