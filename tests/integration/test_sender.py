@@ -31,6 +31,7 @@ from runstone.events.types import (
 )
 from runstone.spool.layout import SHORT, MachineFolder
 from runstone.spool.refused import RefusedFile
+from runstone.spool.segment import EVENT
 from runstone_local.ports import free_ports
 from tests.fix_delivery import DEADLINE, until
 from tests.handmade_spool import HandmadeSession
@@ -224,6 +225,23 @@ async def test_damage_is_declared_and_the_session_ends_uncleanly(machine, door, 
     ]
     assert sorted(ledger.records()[session.id, run]) == [*range(41), *range(51, 101)]
     assert [e.clean for e in ledger.said(SessionEnded)] == [False]
+
+
+async def test_a_record_that_is_none_of_the_contract_stops_neither_its_session_nor_another(
+    machine, door, start_sender
+):
+    run = new_run_id()
+    odd, other = HandmadeSession(machine, door.uri), HandmadeSession(machine, door.uri)
+    for session in (odd, other):
+        session.event(run, STARTED)
+    odd.seqs[run] += 3
+    stream, seq = odd.segment.stream(run, 0)[0], 4
+    odd.segment.put(EVENT, stream=stream, seq=seq, payload=b'{"type":"range_declared","count":"3"}')
+    for session in (odd, other):
+        session.die()
+    start_sender()
+    for session in (odd, other):
+        await until((session.folder.ended / run).exists, f"the end of {session.id}")
 
 
 async def test_a_sender_leaves_when_idle_and_another_one_takes_over(machine, door, start_sender, ledger):

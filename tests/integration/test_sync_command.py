@@ -29,6 +29,16 @@ with runstone.start_run() as run:
 print(run.run_id)
 """
 
+KILLED = """
+import os, signal, time
+import runstone
+runstone.start_run()
+print(time.time_ns() // 10**6)
+runstone.log_metric("loss", 1.0)
+print(time.time_ns() // 10**6, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 SYNC = """
 import sys
 from runstone.commands import sync
@@ -97,6 +107,23 @@ async def test_what_was_logged_offline_is_sent_once_however_often_and_from_whate
         assert sorted(untouchable.rglob("*")) == before, "something was written to a spool that is not ours"
     sent_again = (await ledger.read()).records()
     assert sent_again[session, run] == records[session, run]
+
+
+async def test_an_offline_job_that_was_killed_has_ended_with_its_last_record_however_late_it_is_sent(
+    tmp_path, door, ledger
+):
+    spool = tmp_path / "offline"
+    environment = {"RUNSTONE_SPOOL": str(spool), "RUNSTONE_OFFLINE": "1", "RUNSTONE_TRACKING_URI": door.uri}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, env=os.environ | environment, stdout=subprocess.PIPE
+    )
+    said, _ = await program.communicate()
+    assert program.returncode == -signal.SIGKILL
+    before_last_ms, after_last_ms = map(int, said.split())
+    assert (await end(await start(spool)))[0] == 0
+    await ledger.read()
+    (ended,) = [event for event in ledger.said(SessionEnded) if event.status == "FAILED"]
+    assert before_last_ms - 5 <= ended.time <= after_last_ms + 5
 
 
 def copy_unless_fifo(source: str, target: str) -> None:
