@@ -22,7 +22,7 @@ def points(*values: tuple[str, int, int, float]) -> PointTable:
     for key, step, at, value in values:
         series = encoding.series_key_from_json(key)
         if series not in table.keys:
-            table.keys.append(series)
+            table.keys = (*table.keys, series)
         table.k.append(table.keys.index(series))
         table.s.append(step)
         table.t.append(at)

@@ -33,7 +33,7 @@ def pack(session: str, stream: str, first_seq: int, records: list[Event | Point]
     for at, record in enumerate(records):
         if isinstance(record, Point):
             if record.key not in table.keys:
-                table.keys.append(record.key)
+                table.keys = (*table.keys, record.key)
             table.k.append(table.keys.index(record.key))
             table.s.append(record.step)
             table.t.append(record.time)
