@@ -13,8 +13,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-NICE: Final = 15
-"""A thirtieth of another program's weight: where processors are short, ingest takes what is left."""
+NICE: Final = 10
+"""A ninth of another program's weight: where processors are short, ingest takes what is left."""
 
 AGAIN_SECONDS: Final = 10.0
 

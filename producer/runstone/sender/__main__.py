@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Final, NoReturn
 
-NICE: Final = 15
+NICE: Final = 5
 
 
 def main() -> int:
