@@ -21,8 +21,11 @@ setup: $(VENV)/.ready
 demo: setup
 	@$(BIN)/python examples/demo.py
 
+# Most tests wait most of the time: three processes, each with a Kafka and a Postgres of its own, where seconds are
+# not what is tested; then one.
 test: setup lint
-	@$(BIN)/python -m pytest -p no:randomly tests/unit tests/contract tests/integration tests/acceptance tests/faults
+	@$(BIN)/python -m pytest -p no:randomly -n 3 --dist loadfile tests/unit tests/contract tests/integration
+	@$(BIN)/python -m pytest -p no:randomly tests/acceptance tests/faults
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check .

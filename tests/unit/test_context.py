@@ -1,5 +1,6 @@
 """What a run says about where it comes from."""
 
+import shlex
 import subprocess
 import sys
 import threading
@@ -41,7 +42,7 @@ def test_the_slow_facts_hold_commit_and_dirtiness_of_the_programs_repository(tmp
     assert (found["git_commit"], found["git_dirty"]) == (git("rev-parse", "HEAD"), False)
     script.write_text("changed")
     assert context.slow_context()["git_dirty"] is True
-    assert "pytest" in found["command"]
+    assert shlex.split(found["command"]) == sys.orig_argv
 
 
 def test_slow_facts_are_gathered_once_for_runs_that_follow_one_another():
