@@ -93,6 +93,7 @@ def _kafka(args: argparse.Namespace) -> tuple[str, str | None]:
 
 
 async def _print(reader: "EventReader") -> None:
+    import asyncio
     import sys
 
     import orjson
@@ -101,8 +102,11 @@ async def _print(reader: "EventReader") -> None:
         sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE))
 
     untold = True
+    interrupted = asyncio.current_task().cancelling  # type: ignore[union-attr]  # it runs in one
     async with reader:
         while await reader.fetch():
+            if interrupted():
+                raise asyncio.CancelledError  # aiokafka took the one of Ctrl-C for its own
             while reader.waiting:
                 put(line(await anext(reader)))
                 untold = True

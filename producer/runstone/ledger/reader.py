@@ -8,6 +8,8 @@ An experiment's runs are known only to the topics, so to read those of one the e
 beginning, whatever moment or position is asked for; most records are passed over without being decoded.
 """
 
+import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
@@ -30,6 +32,8 @@ _POLL_MS: Final = 200
 """How long a fetch waits for records; they end the wait as soon as they are there."""
 
 _FETCH_WAIT_MS: Final = 50
+_LEAVE_S: Final = 5.0
+"""What leaving Kafka may take: a broker that is away must not hold up whoever stops reading."""
 """How long a broker may hold a fetch open. One is in flight, and the end waits for it."""
 
 _PATIENCE: Final = 30.0
@@ -158,7 +162,9 @@ class EventReader:
                 f"Kafka at {self._bootstrap} does not answer as expected: {failed!r}"
             ) from failed
         finally:
-            await consumer.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVE_S):
+                    await consumer.stop()
 
 
 class _Session:

@@ -248,7 +248,10 @@ class Writer:
                 ]
                 records = _NO_CRC + _NO_CRC.join(bodies)
                 crcs = memoryview(b"".join([_pack_crc(crc32(body, salt)) for body in bodies])).cast("I")
-                places = memoryview(memory).cast("I")[at // 4 : end // 4 : POINT_SIZE // 4]
+                try:
+                    places = memoryview(memory).cast("I")[at // 4 : end // 4 : POINT_SIZE // 4]
+                except ValueError:  # a call that interrupted this one has closed the segment
+                    continue
                 if self._at == at and self._memory is memory and stream.open_in == self._number:
                     memory[at:end] = records
                     places[:] = crcs
