@@ -90,7 +90,7 @@ class Journals:
         n, size = self.rounds, self._points
         first = n * size
         table = PointTable()
-        table.keys.extend(types.SeriesKey(f"m{series}") for series in range(SERIES))
+        table.keys = tuple(types.SeriesKey(f"m{series}") for series in range(SERIES))
         table.k.extend(at % SERIES for at in range(first, first + size))
         table.s.extend(range(first, first + size))
         table.t.extend(range(first, first + size))

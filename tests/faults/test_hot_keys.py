@@ -34,7 +34,7 @@ def hot(run: str, n: int) -> tuple[str, bytes, list[tuple[str, bytes]]]:
     """The nth record of a run: another value for each of its tags and series."""
     table = PointTable()
     order = random.Random(n).sample(range(KEYS), KEYS)
-    table.keys.extend(types.SeriesKey(f"m{key}") for key in order)
+    table.keys = tuple(types.SeriesKey(f"m{key}") for key in order)
     table.k.extend(range(KEYS))
     table.s.extend([n] * KEYS)
     table.t.extend([n] * KEYS)
