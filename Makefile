@@ -89,6 +89,8 @@ bench: bench-setup
 	@$(BIN)/python benchmarks/broker_away.py
 	@$(BIN)/python benchmarks/artifacts.py
 	@$(BIN)/python benchmarks/freshness.py
+	@$(BIN)/python benchmarks/ingest.py
+	@$(BIN)/python benchmarks/growth.py
 
 # The figures of MLflow's own client and REST surface: an hour, most of it MLflow's server.
 bench-mlflow: bench-setup
