@@ -46,6 +46,7 @@ def _count(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT."""
     from runstone.events import limits
+    from runstone_ingest import collecting
     from runstone_ingest.following import Following
     from runstone_ingest.worker import Worker
     from runstone_store import configuration
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         except asyncio.CancelledError:
             print("runstone worker: Kafka or Postgres does not answer, stopped without them", file=sys.stderr)
 
+    collecting.take_over()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(work())
     print("runstone worker: stopped", flush=True)

@@ -111,7 +111,6 @@ class Worker:
         Raises:
             IngestError: it can never work as it is; the message says why and what to do.
         """
-        collecting.take_over()
         partitions = await self._partitions()
         await self._writing.connect()
         if self._stop.is_set():
